@@ -1,0 +1,100 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/error.h"
+#include "engine/generation.h"
+#include "runner/runner.h"
+
+namespace dunlin {
+
+struct Message {
+    std::string role;     // system, user, assistant, tool
+    std::string content;  // text parts joined
+};
+
+/// What to do with the logits. Ranges are the API's business (one table in `wire`); the engine
+/// takes any finite value.
+struct SamplingParams {
+    float temperature = 1.0F;  // 0: greedy
+    int32_t top_k = 0;         // 0: off
+    float top_p = 1.0F;        // 1: off
+    float min_p = 0.0F;        // 0: off
+    float repetition_penalty = 1.0F;
+    float presence_penalty = 0.0F;
+    float frequency_penalty = 0.0F;
+    std::vector<std::pair<TokenId, float>> logit_bias;
+    std::optional<uint64_t> seed;  // nothing: drawn once when the request is prepared
+};
+
+/// One request: typed, validated, no JSON.
+struct Request {
+    std::variant<std::vector<Message>, std::string, std::vector<TokenId>>
+        prompt;  // chat, text, ids
+    SamplingParams sampling;
+    uint32_t choices = 1;                // n
+    std::optional<uint32_t> max_tokens;  // nothing: what the context and the server's limit leave
+    std::vector<std::string> stop;
+    bool ignore_eos = false;
+    std::optional<uint32_t> logprobs;  // the number of alternatives, 0 for the chosen token alone
+    bool echo = false;                 // completions: the prompt's text comes first
+};
+
+/// A request that was rendered, tokenized and found able to fit. Refusals happen before this.
+class Prepared {
+ public:
+    virtual ~Prepared() = default;
+    virtual uint32_t prompt_tokens() const = 0;
+    virtual uint32_t max_tokens() const = 0;  // after limits
+};
+
+struct Admission {
+    Digest domain;                       // whose prefixes may be shared
+    std::optional<int64_t> deadline_us;  // on the engine's Clock
+};
+
+struct EngineState {
+    bool ready = false;    // takes requests
+    bool stalled = false;  // work is there and no step ended for too long
+    uint32_t running = 0, queued = 0;
+    Room room;
+    MemoryReport memory;
+};
+
+/// One loaded model: messages and typed parameters in, events out. The local engine is a scheduler
+/// over a Runner; another may forward to an upstream, so above this door tokens are only counts or
+/// opaque ids.
+class Engine {
+ public:
+    virtual ~Engine() = default;
+
+    /// On a worker thread: renders the template, tokenizes, checks that it can ever fit. Bounded
+    /// time, no side effect. Errors: Invalid (template), TooLong (with both numbers).
+    virtual Expected<std::unique_ptr<Prepared>> prepare(const Request& request,
+                                                        std::stop_token stop) = 0;
+
+    /// [any thread] Never blocks. A refusal (Overloaded, NotReady) is a Failed event before
+    /// Started.
+    virtual std::shared_ptr<Generation> submit(std::unique_ptr<Prepared> prepared,
+                                               const Admission& admission) = 0;
+
+    /// [any thread]
+    virtual Expected<std::vector<TokenId>> tokenize(std::string_view text, bool special) const = 0;
+    virtual Expected<std::string> detokenize(std::span<const TokenId> ids) const = 0;
+    virtual const Capabilities& capabilities() const = 0;
+    virtual EngineState state() const = 0;
+
+    /// Takes no new requests, lets those under way finish until `until_us` on the engine's Clock,
+    /// then ends the rest with NotReady. Blocks.
+    virtual void drain(int64_t until_us) = 0;
+};
+
+}  // namespace dunlin

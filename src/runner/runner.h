@@ -1,0 +1,119 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "base/error.h"
+#include "base/ids.h"
+#include "kv/room.h"
+
+namespace dunlin {
+
+/// What a Runner can and cannot do. Constant for its life; shown in /models/:id.
+struct Capabilities {
+    uint32_t vocabulary = 0;           // width of a row of logits
+    uint32_t hidden = 0;               // width of a hidden state
+    uint32_t sequences_max = 0;        // open at once
+    uint32_t sequence_tokens_max = 0;  // the context: prompt and answer together
+    uint32_t step_tokens_max = 0;      // tokens in one launch()
+    uint32_t step_outputs_max = 0;     // rows of logits from one launch()
+    uint32_t rollback_max = 0;     // trim() by at most so many tokens keeps the rest; 0: recurrent
+    bool batch_invariant = false;  // a row's bits do not depend on its companions
+    bool fixed_slots = false;      // room is one slot a sequence, not a shared pool
+    bool shares_prefixes = false;  // match() finds other sequences' tokens
+    uint64_t arithmetic = 0;       // same value => same bits; part of the system fingerprint
+};
+
+/// What a sequence is, given once when it opens.
+struct SequenceSpec {
+    Digest domain;  // sequences of equal domains may share prefixes; made by the engine
+    std::span<const TokenId> prompt;  // not computed by open(); only what match() may look for
+    uint32_t tokens_max = 0;          // prompt and answer; fixes whatever depends on the length
+};
+
+/// Consecutive tokens of one sequence, beginning at length(seq).
+struct Span {
+    SeqId seq = 0;
+    std::span<const TokenId> tokens;
+    uint32_t outputs = 0;  // rows of logits, for the last so many tokens: 0 prefill slice, 1 decode
+};
+
+struct Batch {
+    std::span<const Span> spans;  // at most one span a sequence
+};
+
+struct Output {
+    SeqId seq = 0;
+    uint32_t position = 0;          // of the token whose successor the logits rate
+    std::span<const float> logits;  // [vocabulary]
+    bool finite = true;             // false: a NaN or infinity; the caller ends that sequence only
+};
+
+struct Step {
+    std::span<const Output> outputs;  // in batch order; valid until the next launch()
+    uint64_t compute_us = 0;
+};
+
+struct MemoryReport {
+    uint64_t weights_bytes = 0, kv_total_bytes = 0, kv_used_bytes = 0, kv_cached_bytes = 0;
+    uint64_t scratch_bytes = 0;
+};
+
+/// The one door to computing: one loaded model. All calls come from the engine's thread but those
+/// marked [any thread]. Nothing throws. Every argument is plain data and valid for the call only,
+/// so that a Runner can live in another process.
+///
+/// One truth: after any call, failed ones too, length(s) is how many leading tokens of s have
+/// their state here. The caller goes on from there; it never has to guess what a failure undid.
+///
+/// SeqIds are never 0 and are not reused while the sequence is open. Calls with a SeqId that is
+/// not open are bugs of the caller.
+class Runner {
+ public:
+    virtual ~Runner() = default;
+
+    virtual const Capabilities& capabilities() const noexcept = 0;
+
+    /// A new sequence of length 0. NoRoom: no slot now, try later. TooLong: can never fit.
+    virtual Expected<SeqId> open(const SequenceSpec& spec) = 0;
+
+    /// Attaches what is cached of the prompt. Only before the first launch of the sequence;
+    /// may be repeated. Leaves at least one prompt token to compute, so that there are logits.
+    virtual Match match(SeqId seq) = 0;
+
+    /// A second sequence with the first `length` tokens of `parent`. The child may be shorter, 0
+    /// at worst: ask length(). REQUIRES: length <= length(parent).
+    virtual Expected<SeqId> fork(SeqId parent, uint32_t length) = 0;
+
+    /// Whether the next `tokens` of the sequence will fit; makes room by evicting cached prefixes.
+    /// All or nothing.
+    virtual bool reserve(SeqId seq, uint32_t tokens) = 0;
+
+    /// Forgets what lies behind `length`. Returns the length that is left: at most `length`, and 0
+    /// where this Runner cannot roll back that far.
+    virtual uint32_t trim(SeqId seq, uint32_t length) = 0;
+
+    /// Ends the sequence. Preemption is close(Cached), and later open() and match().
+    virtual void close(SeqId seq, Keep keep) = 0;
+
+    virtual uint32_t length(SeqId seq) const = 0;
+    virtual Room room() const = 0;
+
+    /// Starts one step. Every span's room must be reserved. Refused whole (Invalid: above a
+    /// capability; NoRoom: not reserved) or taken whole.
+    virtual Expected<StepId> launch(const Batch& batch) = 0;
+
+    /// Waits for the step and returns its outputs. On an error ask length() of each sequence.
+    virtual Expected<Step> collect(StepId step) = 0;
+
+    /// [any thread] The step in flight ends soon, its collect() with Cancelled. Best effort.
+    virtual void cancel() noexcept = 0;
+
+    /// [any thread] Grows while a step moves, so that slow can be told from stuck.
+    virtual uint64_t progress() const noexcept = 0;
+
+    /// [any thread]
+    virtual MemoryReport memory() const noexcept = 0;
+};
+
+}  // namespace dunlin
