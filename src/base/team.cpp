@@ -1,0 +1,78 @@
+#include "base/team.h"
+
+#include "base/check.h"
+
+namespace dunlin {
+namespace {
+
+void pause() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
+/// Returns when `value` is no longer `old`. About 50 us of spinning, then asleep.
+void wait_while(const std::atomic<uint32_t>& value, uint32_t old) {
+    constexpr int kSpins = 2000;
+    for (int i = 0; i < kSpins; ++i) {
+        if (value.load(std::memory_order_acquire) != old) return;
+        pause();
+    }
+    while (value.load(std::memory_order_acquire) == old) value.wait(old);
+}
+
+}  // namespace
+
+uint32_t Worker::size() const {
+    return team_.size_;
+}
+
+size_t Worker::take(size_t grain) {
+    return team_.ticket_.fetch_add(grain, std::memory_order_relaxed);
+}
+
+void Worker::barrier() {
+    const uint32_t phase = phase_++;
+    if (team_.arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == team_.size_) {
+        team_.arrived_.store(0, std::memory_order_relaxed);
+        team_.ticket_.store(0, std::memory_order_relaxed);
+        team_.phase_.store(phase + 1, std::memory_order_release);
+        team_.phase_.notify_all();
+    } else {
+        wait_while(team_.phase_, phase);
+    }
+}
+
+Team::Team(uint32_t threads) : size_(threads), leader_(*this, 0) {
+    CHECK(threads >= 1);
+    for (uint32_t rank = 1; rank < threads; ++rank)
+        threads_.emplace_back([this, rank] { serve(rank); });
+}
+
+Team::~Team() {
+    stopping_.store(true, std::memory_order_release);
+    round_.fetch_add(1, std::memory_order_release);
+    round_.notify_all();
+}
+
+void Team::run(const std::function<void(Worker&)>& work) {
+    work_ = &work;
+    round_.fetch_add(1, std::memory_order_release);
+    round_.notify_all();
+    work(leader_);
+    leader_.barrier();  // nobody is still inside `work` when it goes out of scope
+}
+
+void Team::serve(uint32_t rank) {
+    Worker self(*this, rank);
+    for (uint32_t seen = 0;; ++seen) {
+        wait_while(round_, seen);
+        if (stopping_.load(std::memory_order_acquire)) return;
+        (*work_)(self);
+        self.barrier();
+    }
+}
+
+}  // namespace dunlin

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <thread>
+#include <vector>
+
+namespace dunlin {
+
+class Team;
+
+/// One thread's place in a Team while a piece of work runs on all of them.
+class Worker {
+ public:
+    uint32_t rank() const { return rank_; }
+    uint32_t size() const;
+
+    /// Waits until every worker has come here. What any of them wrote before, all may read after.
+    void barrier();
+
+    /// Hands out [0, count) in pieces of `grain`, each to whichever worker asks next, and calls
+    /// `body(begin, end)` for those that fell to this one. At most one loop between two barriers.
+    /// Which worker takes which piece is left to chance: results must not depend on it.
+    template <class Body>
+    void share(size_t count, size_t grain, Body&& body) {
+        for (size_t begin = take(grain); begin < count; begin = take(grain))
+            body(begin, begin + grain < count ? begin + grain : count);
+    }
+
+ private:
+    friend class Team;
+    Worker(Team& team, uint32_t rank) : team_(team), rank_(rank) {}
+    size_t take(size_t grain);
+
+    Team& team_;
+    uint32_t rank_;
+    uint32_t phase_ = 0;  // barriers passed, over all rounds
+};
+
+/// A fixed set of threads that run the same function together, meeting at barriers. Waiting spins
+/// for a moment, because the next phase of a decode step is microseconds away, and then sleeps,
+/// because a spinning thread takes the core from whoever writes the answers.
+/// run() belongs to one thread at a time; that thread is rank 0.
+class Team {
+ public:
+    /// `threads` >= 1, the caller's own included.
+    explicit Team(uint32_t threads);
+    ~Team();
+    Team(const Team&) = delete;
+    Team& operator=(const Team&) = delete;
+
+    uint32_t size() const { return size_; }
+    void run(const std::function<void(Worker&)>& work);
+
+ private:
+    friend class Worker;
+    void serve(uint32_t rank);
+
+    const uint32_t size_;
+    Worker leader_;
+    const std::function<void(Worker&)>* work_ = nullptr;
+    std::atomic<uint32_t> round_{0};    // grows when there is work
+    std::atomic<uint32_t> arrived_{0};  // at the present barrier
+    std::atomic<uint32_t> phase_{0};    // barriers completed
+    std::atomic<size_t> ticket_{0};     // next index of the present loop
+    std::atomic<bool> stopping_{false};
+    std::vector<std::jthread> threads_;
+};
+
+}  // namespace dunlin
