@@ -1,0 +1,26 @@
+#pragma once
+
+#include "kernels/cpu/attention.h"
+#include "kernels/cpu/matmul.h"
+#include "kernels/cpu/rows.h"
+
+namespace dunlin {
+
+/// Every kernel, written once over 16 lanes, for the instruction set V.
+template <class V>
+constexpr Kernels make_kernels(Isa isa) {
+    return {.isa = isa,
+            .rms_norm = rms_norm<V>,
+            .quantize_row = quantize_row<V>,
+            .multiply_quantized = multiply_quantized<V>,
+            .multiply_plain = multiply_plain<V>,
+            .silu_mul = silu_mul<V>,
+            .attend = attend<V>,
+            .store_kv = store_kv<V>};
+}
+
+extern const Kernels kPortableKernels;
+extern const Kernels kAvx2Kernels;
+extern const Kernels kAvx512Kernels;
+
+}  // namespace dunlin

@@ -1,0 +1,142 @@
+// Multiplication of packed panels. One pass over a panel serves up to V::kTokens rows of
+// activations; what one row gets does not depend on how many there are, because every row has its
+// own chain: blocks ascending, exact integer sums inside a block, then one fused multiply-add.
+
+#pragma once
+
+#include "kernels/kernels.h"
+
+namespace dunlin {
+
+template <class V, bool Wide>
+typename V::F load_scale(const std::byte* p) {
+    if constexpr (Wide)
+        return V::load(reinterpret_cast<const float*>(p));
+    else
+        return V::load_half(reinterpret_cast<const uint16_t*>(p));
+}
+
+template <class V>
+void finish(float* out, typename V::F sum, bool add) {
+    V::store(out, add ? V::add(V::load(out), sum) : sum);
+}
+
+/// What is compiled into a kernel of its own; `zero` is not, being the same for all.
+struct Shape4 {
+    PackedFormat::Codes codes;
+    bool wide, has_min;
+    int scales;
+};
+
+template <class V, Shape4 S, int N>
+void multiply_rows(const PackedMatrix& matrix, const std::byte* block, const QuantizedRows& x,
+                   size_t row, float* out, size_t out_stride, bool add) {
+    using F = typename V::F;
+    constexpr bool kNibbles = S.codes == PackedFormat::Codes::U4;
+    const size_t blocks = x.blocks();
+    const size_t block_bytes = matrix.format().block_bytes();
+    const size_t code_bytes = matrix.format().code_bytes();
+    const size_t scale_bytes = matrix.format().scale_bytes();
+    const int bias = kNibbles ? matrix.format().zero : V::kSignedBias;
+    const int8_t* codes = x.codes + row * x.columns;
+    const float* scales = x.scales + row * blocks;
+    const float* offsets = x.offsets + row * blocks;
+    const int32_t* sums = x.sums + row * blocks * 2;
+
+    F acc[N];
+    for (int t = 0; t < N; ++t) acc[t] = V::zero();
+    for (size_t b = 0; b < blocks; ++b, block += block_bytes) {
+        if constexpr (N == 1)
+            for (size_t line = 0; line < block_bytes; line += 64)
+                __builtin_prefetch(block + 2048 + line);
+        const auto* w = reinterpret_cast<const uint8_t*>(block);
+        const std::byte* scale_at = block + code_bytes;
+        if constexpr (S.has_min) {
+            const F min = load_scale<V, S.wide>(scale_at + scale_bytes);
+            for (int t = 0; t < N; ++t)
+                acc[t] = V::fma(min, V::all(offsets[t * blocks + b]), acc[t]);
+        }
+        for (int s = 0; s < S.scales; ++s) {
+            const F scale = load_scale<V, S.wide>(scale_at + s * scale_bytes);
+            typename V::I dots[N];
+            if constexpr (kNibbles)
+                V::template dot_u4<N>(w, codes + b * kBlock, x.columns, dots);
+            else
+                V::template dot_s8<N>(w, codes + b * kBlock, x.columns, s * 8 / S.scales,
+                                      (s + 1) * 8 / S.scales, dots);
+            for (int t = 0; t < N; ++t) {
+                if (bias != 0) {
+                    const int32_t* sum = sums + (t * blocks + b) * 2;
+                    const int32_t total = S.scales == 2 ? sum[s] : sum[0] + sum[1];
+                    dots[t] = V::sub_int(dots[t], V::all_int(bias * total));
+                }
+                acc[t] = V::fma(V::mul(scale, V::all(scales[t * blocks + b])), V::to_float(dots[t]),
+                                acc[t]);
+            }
+        }
+    }
+    for (int t = 0; t < N; ++t) finish<V>(out + t * out_stride, acc[t], add);
+}
+
+/// Calls `body.template operator()<N>(row)` for runs of N rows, N as large as allowed.
+template <int Max, class Body>
+void in_runs(size_t row, size_t end, Body&& body) {
+    for (; row + Max <= end; row += Max) body.template operator()<Max>(row);
+    if constexpr (Max > 1) {
+        if (row < end) in_runs<Max / 2>(row, end, body);
+    }
+}
+
+template <class V, Shape4 S>
+void multiply_shape(const PackedMatrix& matrix, size_t panel, const QuantizedRows& x, size_t begin,
+                    size_t end, float* out, size_t out_stride, bool add) {
+    in_runs<V::kTokens>(begin, end, [&]<int N>(size_t row) {
+        multiply_rows<V, S, N>(matrix, matrix.panel(panel), x, row, out + row * out_stride,
+                               out_stride, add);
+    });
+}
+
+template <class V>
+void multiply_quantized(const PackedMatrix& matrix, size_t panel, const QuantizedRows& x,
+                        size_t begin, size_t end, float* out, size_t out_stride, bool add) {
+    using enum PackedFormat::Codes;
+    const PackedFormat& f = matrix.format();
+    const auto run = [&]<Shape4 S>() {
+        multiply_shape<V, S>(matrix, panel, x, begin, end, out, out_stride, add);
+    };
+    if (f.codes == U4) {
+        if (!f.has_min)
+            run.template operator()<Shape4{U4, false, false, 1}>();
+        else if (f.wide_scales)
+            run.template operator()<Shape4{U4, true, true, 1}>();
+        else
+            run.template operator()<Shape4{U4, false, true, 1}>();
+    } else if (f.scales == 2) {
+        run.template operator()<Shape4{S8, true, false, 2}>();
+    } else if (f.has_min) {
+        if (f.wide_scales)
+            run.template operator()<Shape4{S8, true, true, 1}>();
+        else
+            run.template operator()<Shape4{S8, false, true, 1}>();
+    } else {
+        run.template operator()<Shape4{S8, false, false, 1}>();
+    }
+}
+
+template <class V>
+void multiply_plain(const PackedMatrix& matrix, size_t panel, const float* x, size_t x_stride,
+                    size_t begin, size_t end, float* out, size_t out_stride, bool add) {
+    const auto* weights = reinterpret_cast<const float*>(matrix.panel(panel));
+    in_runs<V::kTokens>(begin, end, [&]<int N>(size_t row) {
+        typename V::F acc[N];
+        for (int t = 0; t < N; ++t) acc[t] = V::zero();
+        for (size_t c = 0; c < matrix.columns(); ++c) {
+            const auto w = V::load(weights + c * kPanelRows);
+            for (int t = 0; t < N; ++t)
+                acc[t] = V::fma(w, V::all(x[(row + t) * x_stride + c]), acc[t]);
+        }
+        for (int t = 0; t < N; ++t) finish<V>(out + (row + t) * out_stride, acc[t], add);
+    });
+}
+
+}  // namespace dunlin

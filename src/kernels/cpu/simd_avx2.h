@@ -1,0 +1,138 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <immintrin.h>
+
+namespace dunlin {
+
+/// 16 floats in two registers. See simd_portable.h for what each operation means.
+struct Avx2 {
+    struct F {
+        __m256 lo, hi;
+    };
+    static constexpr int kTokens = 4;  // activations that one pass over the weights serves
+
+    static F zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
+    static F all(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
+    static F load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+    static void store(float* p, F a) {
+        _mm256_storeu_ps(p, a.lo);
+        _mm256_storeu_ps(p + 8, a.hi);
+    }
+    static F load_half(const uint16_t* p) {
+        const auto* at = reinterpret_cast<const __m128i*>(p);
+        return {_mm256_cvtph_ps(_mm_loadu_si128(at)), _mm256_cvtph_ps(_mm_loadu_si128(at + 1))};
+    }
+    static void store_half(uint16_t* p, F a) {
+        auto* at = reinterpret_cast<__m128i*>(p);
+        _mm_storeu_si128(at, _mm256_cvtps_ph(a.lo, _MM_FROUND_TO_NEAREST_INT));
+        _mm_storeu_si128(at + 1, _mm256_cvtps_ph(a.hi, _MM_FROUND_TO_NEAREST_INT));
+    }
+    static F add(F a, F b) { return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)}; }
+    static F mul(F a, F b) { return {_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)}; }
+    static F div(F a, F b) { return {_mm256_div_ps(a.lo, b.lo), _mm256_div_ps(a.hi, b.hi)}; }
+    static F max(F a, F b) { return {_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)}; }
+    static F fma(F a, F b, F c) {
+        return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
+    }
+    static F abs(F a) {
+        const __m256 mask = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
+        return {_mm256_and_ps(a.lo, mask), _mm256_and_ps(a.hi, mask)};
+    }
+    static F round(F a) {
+        constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+        return {_mm256_round_ps(a.lo, kNearest), _mm256_round_ps(a.hi, kNearest)};
+    }
+    static F power_of_two(F n) { return {power8(n.lo), power8(n.hi)}; }
+    static F first(F a, F b, int count) {
+        const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+        const __m256 lo = _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(count), lanes));
+        const __m256 hi =
+            _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(count - 8), lanes));
+        return {_mm256_blendv_ps(b.lo, a.lo, lo), _mm256_blendv_ps(b.hi, a.hi, hi)};
+    }
+    static void store_bytes(int8_t* p, F a) {
+        const __m256i words =
+            _mm256_packs_epi32(_mm256_cvtps_epi32(a.lo), _mm256_cvtps_epi32(a.hi));
+        const __m256i ordered = _mm256_permute4x64_epi64(words, 0xd8);
+        _mm_storeu_si128(
+            reinterpret_cast<__m128i*>(p),
+            _mm_packs_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1)));
+    }
+
+    struct I {
+        __m256i lo, hi;
+    };
+    static I all_int(int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
+    static I sub_int(I a, I b) {
+        return {_mm256_sub_epi32(a.lo, b.lo), _mm256_sub_epi32(a.hi, b.hi)};
+    }
+    static F to_float(I a) { return {_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)}; }
+
+    /// Unsigned codes: at most 8 x 2 x 15 x 127 = 30,480 gathers in 16 bits, so a whole block is
+    /// summed there before it is widened once.
+    template <int N>
+    static void dot_u4(const uint8_t* codes, const int8_t* x, size_t stride, I (&sums)[N]) {
+        const __m256i low = _mm256_set1_epi8(15);
+        __m256i lo[N], hi[N];
+        for (int t = 0; t < N; ++t) lo[t] = hi[t] = _mm256_setzero_si256();
+        for (int g = 0; g < 4; ++g) {
+            const __m256i a = load_int(codes + 64 * g);
+            const __m256i b = load_int(codes + 64 * g + 32);
+            const __m256i a0 = _mm256_and_si256(a, low);
+            const __m256i b0 = _mm256_and_si256(b, low);
+            const __m256i a1 = _mm256_and_si256(_mm256_srli_epi16(a, 4), low);
+            const __m256i b1 = _mm256_and_si256(_mm256_srli_epi16(b, 4), low);
+            for (int t = 0; t < N; ++t) {
+                const __m256i x0 = four(x + t * stride + 4 * g);
+                lo[t] = _mm256_add_epi16(lo[t], _mm256_maddubs_epi16(a0, x0));
+                hi[t] = _mm256_add_epi16(hi[t], _mm256_maddubs_epi16(b0, x0));
+                const __m256i x1 = four(x + t * stride + 4 * g + 16);
+                lo[t] = _mm256_add_epi16(lo[t], _mm256_maddubs_epi16(a1, x1));
+                hi[t] = _mm256_add_epi16(hi[t], _mm256_maddubs_epi16(b1, x1));
+            }
+        }
+        const __m256i ones = _mm256_set1_epi16(1);
+        for (int t = 0; t < N; ++t)
+            sums[t] = {_mm256_madd_epi16(lo[t], ones), _mm256_madd_epi16(hi[t], ones)};
+    }
+
+    /// Signed codes: |code| times the activation with the code's sign; a pair is at most
+    /// 2 x 128 x 127 = 32,512. Groups [begin, end) of the block's eight.
+    static constexpr int kSignedBias = 0;
+    template <int N>
+    static void dot_s8(const uint8_t* codes, const int8_t* x, size_t stride, int begin, int end,
+                       I (&sums)[N]) {
+        const __m256i ones = _mm256_set1_epi16(1);
+        for (int t = 0; t < N; ++t) sums[t] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+        for (int g = begin; g < end; ++g) {
+            const __m256i a = load_int(codes + 64 * g);
+            const __m256i b = load_int(codes + 64 * g + 32);
+            const __m256i a_abs = _mm256_abs_epi8(a);
+            const __m256i b_abs = _mm256_abs_epi8(b);
+            for (int t = 0; t < N; ++t) {
+                const __m256i y = four(x + t * stride + 4 * g);
+                const __m256i pa = _mm256_maddubs_epi16(a_abs, _mm256_sign_epi8(y, a));
+                const __m256i pb = _mm256_maddubs_epi16(b_abs, _mm256_sign_epi8(y, b));
+                sums[t].lo = _mm256_add_epi32(sums[t].lo, _mm256_madd_epi16(pa, ones));
+                sums[t].hi = _mm256_add_epi32(sums[t].hi, _mm256_madd_epi16(pb, ones));
+            }
+        }
+    }
+
+ private:
+    static __m256i load_int(const uint8_t* p) {
+        return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    }
+    static __m256i four(const int8_t* p) {
+        return _mm256_castps_si256(_mm256_broadcast_ss(reinterpret_cast<const float*>(p)));
+    }
+    static __m256 power8(__m256 n) {
+        const __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+        return _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23));
+    }
+};
+
+}  // namespace dunlin

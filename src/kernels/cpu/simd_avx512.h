@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <immintrin.h>
+
+namespace dunlin {
+
+/// 16 floats in one register, and VNNI's byte products. See simd_portable.h for the meanings.
+struct Avx512 {
+    using F = __m512;
+    static constexpr int kTokens = 8;
+
+    static F zero() { return _mm512_setzero_ps(); }
+    static F all(float x) { return _mm512_set1_ps(x); }
+    static F load(const float* p) { return _mm512_loadu_ps(p); }
+    static void store(float* p, F a) { _mm512_storeu_ps(p, a); }
+    static F load_half(const uint16_t* p) {
+        return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+    }
+    static void store_half(uint16_t* p, F a) {
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
+                            _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
+    }
+    static F add(F a, F b) { return _mm512_add_ps(a, b); }
+    static F mul(F a, F b) { return _mm512_mul_ps(a, b); }
+    static F div(F a, F b) { return _mm512_div_ps(a, b); }
+    static F max(F a, F b) { return _mm512_max_ps(a, b); }
+    static F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
+    static F abs(F a) { return _mm512_abs_ps(a); }
+    static F round(F a) {
+        return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    }
+    static F power_of_two(F n) {
+        const __m512i biased = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
+        return _mm512_castsi512_ps(_mm512_slli_epi32(biased, 23));
+    }
+    static F first(F a, F b, int count) {
+        const int n = count < 0 ? 0 : count > 16 ? 16 : count;
+        return _mm512_mask_blend_ps(static_cast<__mmask16>((1U << n) - 1U), b, a);
+    }
+    static void store_bytes(int8_t* p, F a) {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
+                         _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(a)));
+    }
+
+    using I = __m512i;
+    static I all_int(int32_t x) { return _mm512_set1_epi32(x); }
+    static I sub_int(I a, I b) { return _mm512_sub_epi32(a, b); }
+    static F to_float(I a) { return _mm512_cvtepi32_ps(a); }
+
+    template <int N>
+    static void dot_u4(const uint8_t* codes, const int8_t* x, size_t stride, I (&sums)[N]) {
+        const __m512i low = _mm512_set1_epi8(15);
+        for (int t = 0; t < N; ++t) sums[t] = _mm512_setzero_si512();
+        for (int g = 0; g < 4; ++g) {
+            const __m512i both = _mm512_loadu_si512(codes + 64 * g);
+            const __m512i w0 = _mm512_and_si512(both, low);
+            const __m512i w1 = _mm512_and_si512(_mm512_srli_epi16(both, 4), low);
+            for (int t = 0; t < N; ++t) {
+                sums[t] = _mm512_dpbusd_epi32(sums[t], w0, four(x + t * stride + 4 * g));
+                sums[t] = _mm512_dpbusd_epi32(sums[t], w1, four(x + t * stride + 4 * g + 16));
+            }
+        }
+    }
+
+    /// The weights must be the unsigned side, so each code comes as code + 128.
+    static constexpr int kSignedBias = 128;
+    template <int N>
+    static void dot_s8(const uint8_t* codes, const int8_t* x, size_t stride, int begin, int end,
+                       I (&sums)[N]) {
+        const __m512i flip = _mm512_set1_epi8(static_cast<char>(0x80));
+        for (int t = 0; t < N; ++t) sums[t] = _mm512_setzero_si512();
+        for (int g = begin; g < end; ++g) {
+            const __m512i w = _mm512_xor_si512(_mm512_loadu_si512(codes + 64 * g), flip);
+            for (int t = 0; t < N; ++t)
+                sums[t] = _mm512_dpbusd_epi32(sums[t], w, four(x + t * stride + 4 * g));
+        }
+    }
+
+ private:
+    static __m512i four(const int8_t* p) {
+        return _mm512_castps_si512(_mm512_set1_ps(*reinterpret_cast<const float*>(p)));
+    }
+};
+
+}  // namespace dunlin

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace dunlin {
+
+/// Instruction sets that kernels are built for, slowest first. All give the same bits.
+enum class Isa : uint8_t { Portable, Avx2, Avx512 };
+
+std::string_view to_string(Isa isa);
+
+/// Those this machine can run; never empty.
+std::vector<Isa> available_isas();
+
+/// The last of available_isas(), or what DUNLIN_ISA names ("portable", "avx2", "avx512") where this
+/// machine can run it: for tests and comparisons.
+Isa chosen_isa();
+
+}  // namespace dunlin

@@ -1,0 +1,78 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "base/error.h"
+#include "tensor/tensor_view.h"
+
+namespace dunlin {
+
+/// Rows in a panel, and elements of a row in a block, of a packed matrix.
+inline constexpr size_t kPanelRows = 16;
+inline constexpr size_t kBlock = 32;
+
+/// How the numbers of a packed matrix are stored. Every quantized file format maps onto one of a
+/// few code widths; nothing is rounded on the way.
+struct PackedFormat {
+    enum class Codes : uint8_t {
+        U4,   // unsigned, two in a byte
+        S8,   // signed bytes
+        F32,  // plain numbers, no blocks
+    } codes = Codes::F32;
+    bool wide_scales = false;  // scales and mins as f32 instead of f16
+    bool has_min = false;      // value = scale * code + min
+    uint8_t scales = 1;        // in a block: 1, or 2 for 16 elements each
+    uint8_t zero = 0;          // value = scale * (code - zero)
+
+    bool operator==(const PackedFormat&) const = default;
+    bool quantized() const { return codes != Codes::F32; }
+    size_t scale_bytes() const { return kPanelRows * (wide_scales ? 4 : 2); }
+    size_t code_bytes() const { return codes == Codes::U4 ? 256 : 512; }
+    /// One block of one panel: 32 elements of 16 rows.
+    size_t block_bytes() const {
+        return code_bytes() + scale_bytes() * (scales + (has_min ? 1U : 0U));
+    }
+};
+
+/// A weight matrix laid out for the kernels: panels of 16 rows, each a single stream in the order
+/// in which a multiplication reads it.
+///
+/// Quantized: for every 32 columns one block: codes, then scales[16] (twice where there are two),
+/// then mins[16]. Codes stand in 8 groups of 4 columns, each group 16 rows x 4 bytes, so that one
+/// 32-bit piece of the activations meets 16 rows at once. U4 keeps group g in the low and group
+/// g + 4 in the high nibbles of the same 64 bytes.
+/// F32: for every column 16 floats.
+/// Rows beyond the matrix are zeros. Immutable. [any thread]
+class PackedMatrix {
+ public:
+    PackedMatrix() = default;
+
+    /// Packs panels [begin, end) may be done by several threads on one matrix: allocate() once,
+    /// then pack() for disjoint panels. Errors: Unsupported (a type with no kernel), OutOfMemory.
+    static Expected<PackedMatrix> allocate(const TensorView& tensor);
+    void pack(const TensorView& tensor, size_t panel_begin, size_t panel_end);
+
+    size_t rows() const { return rows_; }
+    size_t columns() const { return columns_; }
+    size_t panels() const { return (rows_ + kPanelRows - 1) / kPanelRows; }
+    const PackedFormat& format() const { return format_; }
+    size_t panel_bytes() const { return panel_bytes_; }
+    size_t bytes() const { return panels() * panel_bytes_; }
+    const std::byte* panel(size_t index) const { return data_.get() + index * panel_bytes_; }
+
+    /// One row as numbers, equal to what dequantizing the file gives. `out` has columns() elements.
+    void unpack_row(size_t row, std::span<float> out) const;
+
+ private:
+    struct Free {
+        void operator()(std::byte* p) const;
+    };
+    PackedFormat format_;
+    size_t rows_ = 0, columns_ = 0, panel_bytes_ = 0;
+    std::unique_ptr<std::byte, Free> data_;
+};
+
+}  // namespace dunlin
