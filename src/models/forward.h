@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "base/error.h"
+#include "base/ids.h"
+#include "kernels/kernels.h"
+#include "kv/paged_sequences.h"
+
+namespace dunlin {
+
+/// One step's rows, as plain arrays. Row r is one token; the rows of a sequence lie side by side in
+/// order of position. Nothing here outlives the step.
+struct ForwardBatch {
+    struct Sequence {
+        uint32_t first_row = 0, rows = 0;
+        uint32_t first_position = 0;      // of first_row; the tokens before have their state
+        std::span<const BlockId> blocks;  // hold at least first_position + rows tokens
+    };
+    std::span<const TokenId> tokens;  // [rows]
+    std::span<const Sequence> sequences;
+    std::span<const uint32_t> output_rows;  // which rows' logits are wanted, ascending
+};
+
+/// Memory for the keys and values of one model: for each layer and head, blocks of 16 tokens. A
+/// block index means the same place in every layer, so one block table serves them all.
+class KvStore {
+ public:
+    struct Dimensions {
+        uint32_t layers = 0, heads = 0, head_dim = 0, blocks = 0;
+    };
+    static Expected<KvStore> allocate(const Dimensions& dimensions);
+
+    /// Where `head` of `layer` of a sequence stands; `blocks` is borrowed.
+    KvHead head(uint32_t layer, uint32_t head, std::span<const BlockId> blocks) const;
+    uint16_t* block(uint32_t layer, uint32_t head, BlockId block);
+
+    /// Copies a whole block in every layer: what lies behind the wanted tokens is overwritten
+    /// before it is read.
+    void copy(BlockId from, BlockId to);
+
+    uint64_t bytes() const { return halves() * 2; }
+    uint64_t block_bytes() const { return bytes() / dimensions_.blocks; }
+
+ private:
+    struct Unmap {
+        size_t bytes;
+        void operator()(uint16_t* p) const;
+    };
+    uint64_t halves() const;
+
+    Dimensions dimensions_;
+    size_t block_halves_ = 0;  // of one head of one layer
+    std::unique_ptr<uint16_t, Unmap> data_;
+};
+
+}  // namespace dunlin

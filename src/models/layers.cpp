@@ -1,0 +1,231 @@
+#include "models/layers.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/check.h"
+#include "base/checked.h"
+
+namespace dunlin {
+namespace {
+
+/// Panels that a worker takes at a time: few enough to balance, enough to stream.
+constexpr size_t kPanelGrain = 2;
+
+void multiply(const Pass& pass, const Features& x, const Linear& matrix, size_t panel, size_t rows,
+              float* out, size_t stride, bool add) {
+    if (matrix.weight.format().quantized())
+        pass.kernels.multiply_quantized(matrix.weight, panel, x.quantized_rows(), 0, rows, out,
+                                        stride, add);
+    else
+        pass.kernels.multiply_plain(matrix.weight, panel, x.row(0), x.stride(), 0, rows, out,
+                                    stride, add);
+}
+
+/// How many rows a worker takes at a time where the work is by rows.
+size_t row_grain(const Pass& pass, size_t rows) {
+    return std::max<size_t>(1, rows / (4 * pass.worker.size()));
+}
+
+void norm_row(const Pass& pass, const float* x, std::span<const float> weight, size_t row,
+              Features& out) {
+    pass.kernels.rms_norm(x, weight.data(), weight.size(), pass.config.rms_norm_eps, out.row(row));
+    if (out.quantized()) pass.kernels.quantize_row(out.row(row), row, out.quantized_rows());
+}
+
+}  // namespace
+
+Features::Features(size_t rows, size_t columns, bool quantized)
+    : columns_(columns),
+      stride_(round_up(columns, kPanelRows)),
+      quantized_(quantized && columns % kBlock == 0),
+      values_(rows * stride_) {
+    if (!quantized_) return;
+    codes_.resize(rows * columns);
+    scales_.resize(rows * columns / kBlock);
+    offsets_.resize(scales_.size());
+    sums_.resize(scales_.size() * 2);
+    view_ = {codes_.data(), scales_.data(), offsets_.data(), sums_.data(), columns};
+}
+
+uint64_t Features::bytes() const {
+    return codes_.size() + 4 * (values_.size() + scales_.size() + offsets_.size() + sums_.size());
+}
+
+Rotary make_rotary(const ModelConfig& config) {
+    const RopeScaling& scaling = config.rope_scaling;
+    Rotary rotary{.frequencies = {}, .magnitude = 1.0F, .interleaved = config.rope_interleaved};
+    for (uint32_t i = 0; i < config.rotary_dim / 2; ++i) {
+        double frequency = std::pow(static_cast<double>(config.rope_theta),
+                                    -2.0 * i / static_cast<double>(config.rotary_dim));
+        if (i < scaling.freq_factors.size())
+            frequency /= static_cast<double>(scaling.freq_factors[i]);
+        if (scaling.type == RopeScaling::Type::Linear)
+            frequency /= static_cast<double>(scaling.factor);
+        rotary.frequencies.push_back(frequency);
+    }
+    return rotary;
+}
+
+Workspace::Workspace(const ModelConfig& c, const Dimensions& d)
+    : hidden(d.rows_max, c.hidden_size, false),
+      normed(d.rows_max, c.hidden_size, true),
+      attended(d.rows_max, size_t{c.num_attention_heads} * c.head_dim, true),
+      gated(d.rows_max, c.intermediate_size, true),
+      last(d.outputs_max, c.hidden_size, true),
+      logits(d.outputs_max, c.vocab_size, false),
+      scratch(d.threads, std::vector<float>(size_t{d.rows_max} * 4 * kPanelRows)),
+      angles(size_t{d.rows_max} * c.rotary_dim),
+      positions(d.rows_max) {
+    const size_t q = round_up<size_t>(size_t{c.num_attention_heads} * c.head_dim, kPanelRows);
+    const size_t kv = round_up<size_t>(size_t{c.num_key_value_heads} * c.head_dim, kPanelRows);
+    qkv = Features(d.rows_max, q + 2 * kv, false);
+}
+
+uint64_t Workspace::bytes() const {
+    uint64_t sum = 4 * (angles.size() + positions.size());
+    for (const Features* one : {&hidden, &normed, &qkv, &attended, &gated, &last, &logits})
+        sum += one->bytes();
+    for (const auto& tile : scratch) sum += 4 * tile.size();
+    return sum;
+}
+
+void embed(Pass& pass, const PackedMatrix& embedding, const Rotary& rotary) {
+    const size_t pairs = rotary.frequencies.size();
+    pass.worker.share(pass.batch.sequences.size(), 1, [&](size_t begin, size_t end) {
+        for (size_t s = begin; s < end; ++s) {
+            const auto& sequence = pass.batch.sequences[s];
+            for (uint32_t i = 0; i < sequence.rows; ++i) {
+                const uint32_t row = sequence.first_row + i;
+                pass.space.positions[row] = sequence.first_position + i;
+                float* angles = pass.space.angles.data() + row * 2 * pairs;
+                for (size_t pair = 0; pair < pairs; ++pair) {
+                    const double angle = rotary.frequencies[pair] * (sequence.first_position + i);
+                    angles[2 * pair] = static_cast<float>(std::cos(angle)) * rotary.magnitude;
+                    angles[2 * pair + 1] = static_cast<float>(std::sin(angle)) * rotary.magnitude;
+                }
+                embedding.unpack_row(static_cast<size_t>(pass.batch.tokens[row]),
+                                     {pass.space.hidden.row(row), embedding.columns()});
+            }
+        }
+    });
+    pass.worker.barrier();
+}
+
+void rms_norm(Pass& pass, const Features& x, std::span<const float> weight, Features& out) {
+    pass.worker.share(pass.rows(), row_grain(pass, pass.rows()), [&](size_t begin, size_t end) {
+        for (size_t row = begin; row < end; ++row) norm_row(pass, x.row(row), weight, row, out);
+    });
+    pass.worker.barrier();
+}
+
+void rms_norm_outputs(Pass& pass, const Features& x, std::span<const float> weight, Features& out) {
+    const auto rows = pass.batch.output_rows;
+    pass.worker.share(rows.size(), row_grain(pass, rows.size()), [&](size_t begin, size_t end) {
+        for (size_t i = begin; i < end; ++i) norm_row(pass, x.row(rows[i]), weight, i, out);
+    });
+    pass.worker.barrier();
+}
+
+void linear(Pass& pass, size_t rows, const Features& x, std::span<const Linear* const> matrices,
+            Features& out) {
+    size_t panels = 0;
+    for (const Linear* matrix : matrices) panels += matrix->weight.panels();
+    pass.worker.share(panels, kPanelGrain, [&](size_t begin, size_t end) {
+        for (size_t index = begin; index < end; ++index) {
+            size_t panel = index;
+            const Linear* const* matrix = matrices.data();
+            while (panel >= (*matrix)->weight.panels()) panel -= (*matrix++)->weight.panels();
+            multiply(pass, x, **matrix, panel, rows, out.row(0) + index * kPanelRows, out.stride(),
+                     false);
+        }
+    });
+    pass.worker.barrier();
+}
+
+void linear_residual(Pass& pass, const Features& x, const Linear& matrix, Features& out) {
+    pass.worker.share(matrix.weight.panels(), kPanelGrain, [&](size_t begin, size_t end) {
+        for (size_t panel = begin; panel < end; ++panel)
+            multiply(pass, x, matrix, panel, pass.rows(), out.row(0) + panel * kPanelRows,
+                     out.stride(), true);
+    });
+    pass.worker.barrier();
+}
+
+void gated_silu(Pass& pass, const Features& x, const Linear& gate, const Linear& up,
+                Features& out) {
+    constexpr size_t kTile = 2 * kPanelRows;  // two panels of each make one block of the output
+    std::vector<float>& scratch = pass.space.scratch[pass.worker.rank()];
+    float* gates = scratch.data();
+    float* ups = gates + pass.rows() * kTile;
+    const size_t panels = gate.weight.panels();
+    pass.worker.share((panels + 1) / 2, 1, [&](size_t begin, size_t end) {
+        for (size_t tile = begin; tile < end; ++tile) {
+            for (size_t p = 0; p < 2 && 2 * tile + p < panels; ++p) {
+                multiply(pass, x, gate, 2 * tile + p, pass.rows(), gates + p * kPanelRows, kTile,
+                         false);
+                multiply(pass, x, up, 2 * tile + p, pass.rows(), ups + p * kPanelRows, kTile,
+                         false);
+            }
+            const size_t width = std::min(kTile, gate.outputs() - tile * kTile);
+            for (size_t row = 0; row < pass.rows(); ++row)
+                pass.kernels.silu_mul(gates + row * kTile, ups + row * kTile, width,
+                                      out.row(row) + tile * kTile);
+        }
+    });
+    pass.worker.barrier();
+    if (!out.quantized()) return;
+    pass.worker.share(pass.rows(), row_grain(pass, pass.rows()), [&](size_t begin, size_t end) {
+        for (size_t row = begin; row < end; ++row)
+            pass.kernels.quantize_row(out.row(row), row, out.quantized_rows());
+    });
+    pass.worker.barrier();
+}
+
+const TensorView* WeightLoader::find(const std::string& name, uint64_t columns, uint64_t rows) {
+    if (error_) return nullptr;
+    const TensorView* tensor = source_.weights.find(name);
+    if (tensor == nullptr) {
+        error_ = Error{Code::Corrupt, "the model has no tensor '" + name + "'"};
+    } else if (tensor->shape.columns() != columns || tensor->shape.rows() != rows) {
+        error_ = Error{Code::Corrupt, "tensor '" + name + "' is " +
+                                          std::to_string(tensor->shape.columns()) + " x " +
+                                          std::to_string(tensor->shape.rows()) + ", expected " +
+                                          std::to_string(columns) + " x " + std::to_string(rows)};
+    }
+    return error_ ? nullptr : tensor;
+}
+
+Linear WeightLoader::linear(const std::string& name, uint64_t inputs, uint64_t outputs) {
+    const TensorView* tensor = find(name, inputs, outputs);
+    if (tensor == nullptr) return {};
+    auto matrix = PackedMatrix::allocate(*tensor);
+    if (!matrix) {
+        error_ = Error{matrix.error().code, "tensor '" + name + "': " + matrix.error().message};
+        return {};
+    }
+    source_.team.run([&](Worker& worker) {
+        worker.share(matrix->panels(), 16,
+                     [&](size_t begin, size_t end) { matrix->pack(*tensor, begin, end); });
+    });
+    source_.weights.release(*tensor);
+    bytes_ += matrix->bytes();
+    return {std::move(*matrix)};
+}
+
+std::vector<float> WeightLoader::vector(const std::string& name, uint64_t size) {
+    const TensorView* tensor = find(name, size, 1);
+    if (tensor == nullptr) return {};
+    auto matrix = PackedMatrix::allocate(*tensor);
+    if (!matrix) {
+        error_ = Error{matrix.error().code, "tensor '" + name + "': " + matrix.error().message};
+        return {};
+    }
+    matrix->pack(*tensor, 0, matrix->panels());
+    std::vector<float> values(size);
+    matrix->unpack_row(0, values);
+    bytes_ += 4 * size;
+    return values;
+}
+
+}  // namespace dunlin

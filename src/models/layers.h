@@ -1,0 +1,121 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "models/model.h"
+
+namespace dunlin {
+
+/// Rows of activations between two layers: floats, and their quantized form where the weights that
+/// read them want it. Rows are padded to whole panels.
+class Features {
+ public:
+    Features() = default;
+    Features(size_t rows, size_t columns, bool quantized);
+
+    size_t columns() const { return columns_; }
+    size_t stride() const { return stride_; }
+    float* row(size_t index) { return values_.data() + index * stride_; }
+    const float* row(size_t index) const { return values_.data() + index * stride_; }
+    bool quantized() const { return quantized_; }
+    const QuantizedRows& quantized_rows() const { return view_; }
+    uint64_t bytes() const;
+
+ private:
+    size_t columns_ = 0, stride_ = 0;
+    bool quantized_ = false;
+    std::vector<float> values_, scales_, offsets_;
+    std::vector<int8_t> codes_;
+    std::vector<int32_t> sums_;
+    QuantizedRows view_;
+};
+
+/// A weight matrix of a layer.
+struct Linear {
+    PackedMatrix weight;
+    size_t outputs() const { return weight.rows(); }
+};
+
+/// Rotary frequencies of a model: the angle of pair i at position p is p * frequency[i].
+struct Rotary {
+    std::vector<double> frequencies;  // [rotary_dim / 2]
+    float magnitude = 1.0F;           // of both sine and cosine (Yarn)
+    bool interleaved = false;         // pairs (2i, 2i + 1), else (i, i + rotary_dim / 2)
+};
+Rotary make_rotary(const ModelConfig& config);
+
+/// Buffers of one step; made once for the most rows a step may have.
+class Workspace {
+ public:
+    struct Dimensions {
+        uint32_t rows_max = 0, outputs_max = 0, threads = 1;
+    };
+    Workspace(const ModelConfig& config, const Dimensions& dimensions);
+
+    Features hidden, normed, qkv, attended, gated, last, logits;
+    std::vector<std::vector<float>> scratch;  // one a worker: a gate and an up tile
+    std::vector<float> angles;                // [rows][rotary_dim / 2][cos, sin]
+    std::vector<uint32_t> positions;          // [rows]
+    uint64_t bytes() const;
+};
+
+/// What every layer needs to see of the present step.
+struct Pass {
+    Worker& worker;
+    const ForwardBatch& batch;
+    KvStore& kv;
+    Workspace& space;
+    const ModelConfig& config;
+    const Kernels& kernels;
+    size_t rows() const { return batch.tokens.size(); }
+};
+
+/// Each of these is one or two phases on all workers and ends at a barrier.
+
+/// hidden = the tokens' rows of `embedding`; also notes each row's position and rotary angles.
+void embed(Pass& pass, const PackedMatrix& embedding, const Rotary& rotary);
+
+/// out = x normed by its root mean square, times the weight.
+void rms_norm(Pass& pass, const Features& x, std::span<const float> weight, Features& out);
+/// The same for the rows whose logits are wanted, packed together.
+void rms_norm_outputs(Pass& pass, const Features& x, std::span<const float> weight, Features& out);
+
+/// Puts the outputs of the matrices side by side in `out`, each from a whole panel on.
+void linear(Pass& pass, size_t rows, const Features& x, std::span<const Linear* const> matrices,
+            Features& out);
+
+/// out += matrix * x: a linear layer and the residual around its block.
+void linear_residual(Pass& pass, const Features& x, const Linear& matrix, Features& out);
+
+/// Causal attention over what `qkv` holds and what the sequences stored before.
+void attention(Pass& pass, uint32_t layer, const Rotary& rotary);
+
+/// out = silu(gate * x) * (up * x).
+void gated_silu(Pass& pass, const Features& x, const Linear& gate, const Linear& up, Features& out);
+
+/// Reads and checks one tensor after another for a loader; keeps the first error.
+class WeightLoader {
+ public:
+    explicit WeightLoader(const ModelSource& source) : source_(source) {}
+
+    /// A packed matrix of exactly that shape.
+    Linear linear(const std::string& name, uint64_t inputs, uint64_t outputs);
+    /// A vector of floats; F32, F16 or BF16 in the file.
+    std::vector<float> vector(const std::string& name, uint64_t size);
+
+    uint64_t bytes() const { return bytes_; }
+    const std::optional<Error>& error() const { return error_; }
+
+ private:
+    const TensorView* find(const std::string& name, uint64_t columns, uint64_t rows);
+
+    const ModelSource& source_;
+    uint64_t bytes_ = 0;
+    std::optional<Error> error_;
+};
+
+}  // namespace dunlin
