@@ -1,0 +1,268 @@
+// Every kernel on every instruction set of this machine: against its definition in double
+// precision, and bit for bit against the portable one, whatever the number of rows.
+
+#include "kernels/kernels.h"
+
+#include <cmath>
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "tensor/half.h"
+
+namespace dunlin {
+namespace {
+
+constexpr DType kQuantized[] = {DType::Q4_0, DType::Q4_1, DType::Q5_0, DType::Q5_1,
+                                DType::Q8_0, DType::Q4_K, DType::Q5_K, DType::Q6_K};
+
+class Random {
+ public:
+    float number(float low, float high) {
+        return std::uniform_real_distribution<float>(low, high)(engine_);
+    }
+    std::vector<float> numbers(size_t n, float low = -2, float high = 2) {
+        std::vector<float> out(n);
+        for (float& x : out) x = number(low, high);
+        return out;
+    }
+    uint32_t bits() { return static_cast<uint32_t>(engine_()); }
+
+ private:
+    std::mt19937 engine_{7};
+};
+
+/// Random codes with small random scales wherever the format keeps halves.
+std::vector<std::byte> random_tensor(DType dtype, size_t columns, size_t rows, Random& random) {
+    const BlockFormat& format = block_format(dtype);
+    std::vector<std::byte> data(columns / format.block_elements * format.block_bytes * rows);
+    for (auto& byte : data) byte = static_cast<std::byte>(random.bits());
+    const auto put_half = [&](size_t at) {
+        const uint16_t bits = float_to_half(random.number(-0.1F, 0.1F));
+        std::memcpy(&data[at], &bits, 2);
+    };
+    for (size_t at = 0; at < data.size(); at += format.block_bytes) {
+        if (dtype == DType::Q6_K)
+            put_half(at + 208);
+        else
+            put_half(at);
+        if (dtype == DType::Q4_1 || dtype == DType::Q5_1 || dtype == DType::Q4_K ||
+            dtype == DType::Q5_K)
+            put_half(at + 2);
+    }
+    return data;
+}
+
+struct Activations {
+    Activations(const Kernels& kernels, size_t rows, size_t columns, Random& random)
+        : values(random.numbers(rows * columns)),
+          codes(rows * columns),
+          scales(codes.size() / kBlock),
+          offsets(scales.size()),
+          sums(scales.size() * 2),
+          view{codes.data(), scales.data(), offsets.data(), sums.data(), columns} {
+        for (size_t r = 0; r < rows; ++r)
+            kernels.quantize_row(values.data() + r * columns, r, view);
+    }
+    std::vector<float> values;
+    std::vector<int8_t> codes;
+    std::vector<float> scales, offsets;
+    std::vector<int32_t> sums;
+    QuantizedRows view;
+};
+
+class EveryIsa : public testing::TestWithParam<Isa> {
+ protected:
+    const Kernels& kernels() const { return kernels_for(GetParam()); }
+    const Kernels& portable() const { return kernels_for(Isa::Portable); }
+    Random random_;
+};
+
+TEST_P(EveryIsa, QuantizedProductsFollowTheirDefinition) {
+    constexpr size_t kColumns = 512;
+    constexpr size_t kRows = 23;  // a panel and a part of one
+    constexpr size_t kTokens = 13;
+    for (const DType dtype : kQuantized) {
+        const auto data = random_tensor(dtype, kColumns, kRows, random_);
+        const TensorView tensor{dtype, {{kColumns, kRows, 1, 1}}, data};
+        auto matrix = PackedMatrix::allocate(tensor);
+        ASSERT_TRUE(matrix);
+        matrix->pack(tensor, 0, matrix->panels());
+        const Activations x(kernels(), kTokens, kColumns, random_);
+        for (size_t row = 0; row < kRows; ++row) {
+            std::vector<float> w(kColumns);
+            matrix->unpack_row(row, w);
+            float out[kTokens * kPanelRows];
+            kernels().multiply_quantized(*matrix, row / 16, x.view, 0, kTokens, out, kPanelRows,
+                                         false);
+            for (size_t t = 0; t < kTokens; ++t) {
+                double expected = 0;
+                double size = 0;
+                for (size_t k = 0; k < kColumns; ++k) {
+                    const size_t at = t * kColumns + k;
+                    const double product =
+                        double{w[k]} * x.codes[at] * double{x.scales[at / kBlock]};
+                    expected += product;
+                    size += std::fabs(product);
+                }
+                ASSERT_NEAR(out[t * kPanelRows + row % 16], expected, 1e-5 * size)
+                    << to_string(dtype) << " row " << row << " token " << t;
+            }
+        }
+    }
+}
+
+TEST_P(EveryIsa, ProductsHaveTheSameBitsForAnyNumberOfRows) {
+    constexpr size_t kColumns = 512;
+    constexpr size_t kTokens = 17;
+    for (const DType dtype : kQuantized) {
+        const auto data = random_tensor(dtype, kColumns, 16, random_);
+        const TensorView tensor{dtype, {{kColumns, 16, 1, 1}}, data};
+        auto matrix = PackedMatrix::allocate(tensor);
+        ASSERT_TRUE(matrix);
+        matrix->pack(tensor, 0, 1);
+        const Activations x(portable(), kTokens, kColumns, random_);
+        std::vector<float> one_by_one(kTokens * 16, 1.0F);
+        for (size_t t = 0; t < kTokens; ++t)
+            portable().multiply_quantized(*matrix, 0, x.view, t, t + 1, one_by_one.data(), 16,
+                                          true);
+        for (size_t chunk = 1; chunk <= kTokens; ++chunk) {
+            std::vector<float> chunked(kTokens * 16, 1.0F);
+            for (size_t t = 0; t < kTokens; t += chunk)
+                kernels().multiply_quantized(*matrix, 0, x.view, t, std::min(t + chunk, kTokens),
+                                             chunked.data(), 16, true);
+            ASSERT_EQ(one_by_one, chunked) << to_string(dtype) << " chunk " << chunk;
+        }
+    }
+}
+
+TEST_P(EveryIsa, PlainProducts) {
+    constexpr size_t kColumns = 37;
+    const auto values = random_.numbers(kColumns * 5);
+    const TensorView tensor{DType::F32, {{kColumns, 5, 1, 1}}, std::as_bytes(std::span(values))};
+    auto matrix = PackedMatrix::allocate(tensor);
+    ASSERT_TRUE(matrix);
+    matrix->pack(tensor, 0, 1);
+    const auto x = random_.numbers(kColumns * 11);
+    std::vector<float> out(11 * 16), same(11 * 16);
+    kernels().multiply_plain(*matrix, 0, x.data(), kColumns, 0, 11, out.data(), 16, false);
+    for (size_t t = 0; t < 11; ++t) {
+        portable().multiply_plain(*matrix, 0, x.data(), kColumns, t, t + 1, same.data(), 16, false);
+        for (size_t row = 0; row < 5; ++row) {
+            double expected = 0;
+            for (size_t k = 0; k < kColumns; ++k)
+                expected += double{values[row * kColumns + k]} * double{x[t * kColumns + k]};
+            ASSERT_NEAR(out[t * 16 + row], expected, 1e-4);
+        }
+    }
+    EXPECT_EQ(out, same);
+}
+
+TEST_P(EveryIsa, RowOperations) {
+    for (const size_t n : {1U, 15U, 16U, 33U, 576U}) {
+        const auto x = random_.numbers(n, -30, 30);
+        const auto y = random_.numbers(n);
+        std::vector<float> normed(n), gated(n), same(n);
+        kernels().rms_norm(x.data(), y.data(), n, 1e-5F, normed.data());
+        kernels().silu_mul(x.data(), y.data(), n, gated.data());
+        double squares = 0;
+        for (const float v : x) squares += double{v} * double{v};
+        for (size_t i = 0; i < n; ++i) {
+            const double norm = x[i] / std::sqrt(squares / static_cast<double>(n) + 1e-5) * y[i];
+            EXPECT_NEAR(normed[i], norm, 1e-6 + 1e-6 * std::fabs(norm));
+            const double silu = x[i] / (1 + std::exp(-double{x[i]})) * y[i];
+            EXPECT_NEAR(gated[i], silu, 1e-12 + 1e-6 * std::fabs(silu));
+        }
+        portable().rms_norm(x.data(), y.data(), n, 1e-5F, same.data());
+        EXPECT_EQ(normed, same);
+        portable().silu_mul(x.data(), y.data(), n, same.data());
+        EXPECT_EQ(gated, same);
+    }
+}
+
+TEST_P(EveryIsa, QuantizedRowsAreWithinHalfAStep) {
+    const Activations x(kernels(), 3, 96, random_);
+    for (size_t i = 0; i < x.values.size(); ++i) {
+        const float scale = x.scales[i / kBlock];
+        EXPECT_LE(std::fabs(x.values[i] - scale * x.codes[i]), 0.501F * scale);
+        EXPECT_GE(x.codes[i], -127);
+    }
+    Activations zeros(kernels(), 1, 32, random_);
+    const std::vector<float> nothing(32, 0.0F);
+    kernels().quantize_row(nothing.data(), 0, zeros.view);
+    EXPECT_EQ(zeros.scales[0], 0.0F);
+    EXPECT_EQ(zeros.codes, std::vector<int8_t>(32, 0));
+}
+
+/// Keys and values of `tokens` tokens in blocks that lie in disorder, NaN where nothing is stored.
+struct Cache {
+    Cache(const Kernels& kernels, uint32_t head_dim, uint32_t tokens, Random& random)
+        : keys(random.numbers(size_t{tokens} * head_dim)),
+          values(random.numbers(size_t{tokens} * head_dim)) {
+        const uint32_t count = (tokens + 15) / 16;
+        const size_t padded = (head_dim + 15) / 16 * 16;
+        head = {.block_stride = 16 * (head_dim + padded), .head_dim = head_dim};
+        data.assign(head.block_stride * count, 0x7e00);
+        for (uint32_t b = 0; b < count; ++b) blocks.push_back(count - 1 - b);
+        head.base = data.data();
+        head.blocks = blocks.data();
+        for (uint32_t t = 0; t < tokens; ++t)
+            kernels.store_kv(&keys[size_t{t} * head_dim], &values[size_t{t} * head_dim], head_dim,
+                             t % 16, data.data() + blocks[t / 16] * head.block_stride);
+    }
+    std::vector<float> keys, values;
+    std::vector<uint16_t> data;
+    std::vector<uint32_t> blocks;
+    KvHead head;
+};
+
+TEST_P(EveryIsa, AttentionFollowsItsDefinitionInAnyCompany) {
+    constexpr uint32_t kTokens = 600;  // three spans
+    for (const uint32_t head_dim : {24U, 64U, 40U}) {
+        const Cache cache(kernels(), head_dim, kTokens, random_);
+        const auto query = random_.numbers(size_t{kTokens} * head_dim);
+        std::vector<float> alone(query.size()), together(query.size());
+        std::vector<const float*> rows;
+        std::vector<float*> out;
+        std::vector<uint32_t> lengths;
+        const float scale = 1.0F / std::sqrt(static_cast<float>(head_dim));
+        for (uint32_t t = 0; t < kTokens; ++t) {
+            const float* row = &query[size_t{t} * head_dim];
+            float* own = &alone[size_t{t} * head_dim];
+            const uint32_t length = t + 1;
+            portable().attend(cache.head, {&row, &own, &length, 1, scale});
+            rows.push_back(row);
+            out.push_back(&together[size_t{t} * head_dim]);
+            lengths.push_back(length);
+        }
+        kernels().attend(cache.head, {rows.data(), out.data(), lengths.data(), kTokens, scale});
+        ASSERT_EQ(alone, together);
+
+        for (const uint32_t t : {0U, 1U, 17U, 255U, 256U, 599U}) {
+            std::vector<double> weight(t + 1), expected(head_dim);
+            double total = 0;
+            for (uint32_t k = 0; k <= t; ++k) {
+                double score = 0;
+                for (uint32_t d = 0; d < head_dim; ++d)
+                    score +=
+                        double{query[size_t{t} * head_dim + d]} *
+                        double{half_to_float(float_to_half(cache.keys[size_t{k} * head_dim + d]))};
+                total += weight[k] = std::exp(score * double{scale});
+            }
+            for (uint32_t d = 0; d < head_dim; ++d) {
+                for (uint32_t k = 0; k <= t; ++k)
+                    expected[d] += weight[k] / total *
+                                   double{half_to_float(
+                                       float_to_half(cache.values[size_t{k} * head_dim + d]))};
+                ASSERT_NEAR(together[size_t{t} * head_dim + d], expected[d], 2e-6);
+            }
+        }
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Isa, EveryIsa, testing::ValuesIn(available_isas()),
+                         [](const auto& isa) { return std::string(to_string(isa.param)); });
+
+}  // namespace
+}  // namespace dunlin
