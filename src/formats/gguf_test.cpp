@@ -1,0 +1,164 @@
+// A small file that holds every kind of value, and what becomes of it when any byte is missing or
+// wrong: the same contents or one clean error, never anything else.
+
+#include "formats/gguf.h"
+
+#include <cstdio>
+#include <cstring>
+
+#include <unistd.h>
+
+#include "formats/model_config.h"
+#include "gtest/gtest.h"
+
+namespace dunlin {
+namespace {
+
+/// Writes GGUF the plain way.
+class Writer {
+ public:
+    template <class T>
+    Writer& put(T value) {
+        const auto* p = reinterpret_cast<const char*>(&value);
+        bytes_.append(p, sizeof value);
+        return *this;
+    }
+    Writer& text(std::string_view s) {
+        put<uint64_t>(s.size());
+        bytes_ += s;
+        return *this;
+    }
+    Writer& key(std::string_view name, uint32_t type) { return text(name).put(type); }
+    Writer& tensor(std::string_view name, uint64_t columns, uint64_t rows, uint32_t type,
+                   uint64_t offset) {
+        return text(name).put<uint32_t>(2).put(columns).put(rows).put(type).put(offset);
+    }
+    Writer& pad(size_t alignment) {
+        bytes_.resize((bytes_.size() + alignment - 1) / alignment * alignment);
+        return *this;
+    }
+    std::string bytes() const { return bytes_; }
+
+ private:
+    std::string bytes_;
+};
+
+constexpr size_t kTensors = 2;
+
+std::string small_file() {
+    Writer w;
+    w.put<uint32_t>(0x46554747).put<uint32_t>(3).put<uint64_t>(kTensors).put<uint64_t>(10);
+    w.key("general.architecture", 8).text("llama");
+    w.key("a.u8", 0).put<uint8_t>(200);
+    w.key("a.i16", 3).put<int16_t>(-5);
+    w.key("a.u64", 10).put<uint64_t>(UINT64_MAX);
+    w.key("a.f32", 6).put<float>(0.5F);
+    w.key("a.bool", 7).put<uint8_t>(1);
+    w.key("a.texts", 9).put<uint32_t>(8).put<uint64_t>(2).text("one").text("");
+    w.key("a.ints", 9).put<uint32_t>(5).put<uint64_t>(2).put<int32_t>(-1).put<int32_t>(7);
+    w.key("a.floats", 9).put<uint32_t>(6).put<uint64_t>(1).put<float>(2.0F);
+    w.key("general.alignment", 4).put<uint32_t>(64);
+    w.tensor("x", 4, 2, 0, 0).tensor("y", 32, 1, 8, 64).pad(64);
+    for (int i = 0; i < 8; ++i) w.put<float>(static_cast<float>(i));
+    w.pad(64);
+    for (int i = 0; i < 34; ++i) w.put<uint8_t>(static_cast<uint8_t>(i));
+    return w.bytes();
+}
+
+class GgufTest : public testing::Test {
+ protected:
+    ~GgufTest() override { unlink(path_.c_str()); }
+    Expected<std::unique_ptr<GgufFile>> open(const std::string& bytes) const {
+        std::FILE* file = std::fopen(path_.c_str(), "wb");
+        std::fwrite(bytes.data(), 1, bytes.size(), file);
+        std::fclose(file);
+        return GgufFile::open(path_);
+    }
+    std::string path_ = testing::TempDir() + "gguf_test_" + std::to_string(getpid());
+};
+
+TEST_F(GgufTest, ReadsEveryKindOfValue) {
+    const auto file = open(small_file());
+    ASSERT_TRUE(file) << file.error().message;
+    const GgufFile& f = **file;
+    EXPECT_EQ(f.get_string("general.architecture"), "llama");
+    EXPECT_EQ(f.get_uint("a.u8"), 200U);
+    EXPECT_EQ(f.get_uint("a.i16"), std::nullopt);  // negative
+    EXPECT_EQ(f.get_uint("a.u64"), UINT64_MAX);
+    EXPECT_EQ(f.get_float("a.f32"), 0.5);
+    EXPECT_EQ(f.get_bool("a.bool"), true);
+    EXPECT_EQ(f.get_string("a.bool"), std::nullopt);
+    EXPECT_EQ(*f.get_strings("a.texts"), (std::vector<std::string_view>{"one", ""}));
+    EXPECT_EQ(*f.get_ints("a.ints"), (std::vector<int64_t>{-1, 7}));
+    EXPECT_EQ(*f.get_floats("a.floats"), std::vector<double>{2.0});
+    ASSERT_NE(f.find("y"), nullptr);
+    EXPECT_EQ(f.find("y")->dtype, DType::Q8_0);
+    EXPECT_EQ(f.find("y")->data[33], std::byte{33});
+    float last = 0;
+    std::memcpy(&last, f.find("x")->row(1).data() + 12, 4);
+    EXPECT_EQ(last, 7.0F);
+    EXPECT_EQ(f.find("z"), nullptr);
+}
+
+TEST_F(GgufTest, EveryTruncationIsOneCleanError) {
+    const std::string whole = small_file();
+    for (size_t size = 0; size < whole.size(); ++size) {
+        const auto file = open(whole.substr(0, size));
+        ASSERT_FALSE(file) << size;
+        ASSERT_EQ(file.error().code, Code::Corrupt) << file.error().message;
+    }
+}
+
+TEST_F(GgufTest, NoBitFlipDoesHarm) {
+    const std::string whole = small_file();
+    const size_t header_end = whole.size() - 34 - 64;
+    size_t refused = 0;
+    for (size_t bit = 0; bit < header_end * 8; ++bit) {
+        std::string bytes = whole;
+        bytes[bit / 8] = static_cast<char>(bytes[bit / 8] ^ (1 << bit % 8));
+        const auto file = open(bytes);
+        refused += file ? 0 : 1;
+        if (!file) continue;
+        for (const auto name : (*file)->names()) {
+            const TensorView& tensor = *(*file)->find(name);
+            ASSERT_EQ(tensor.data.size(), tensor_bytes(tensor.dtype, tensor.shape));
+            ASSERT_EQ(tensor.row(tensor.shape.rows() - 1).size(), tensor.row_bytes());
+        }
+        (void)model_config_from_gguf(**file);
+    }
+    EXPECT_GT(refused, header_end);  // most flips of counts, types and offsets cannot pass
+}
+
+TEST_F(GgufTest, ExtremeNumbersInEveryField) {
+    const std::string whole = small_file();
+    const size_t header_end = whole.size() - 34 - 64;
+    for (const uint64_t value :
+         {uint64_t{0}, uint64_t{1}, uint64_t{0x7fffffff}, uint64_t{0x80000000},
+          uint64_t{0xffffffff}, uint64_t{1} << 32, uint64_t{1} << 62, (uint64_t{1} << 63) - 1,
+          uint64_t{1} << 63, UINT64_MAX, UINT64_MAX - 1}) {
+        for (size_t at = 8; at + 8 <= header_end; ++at) {
+            std::string bytes = whole;
+            std::memcpy(&bytes[at], &value, 8);
+            const auto file = open(bytes);
+            if (!file) {
+                ASSERT_FALSE(file.error().message.empty());
+            }
+        }
+    }
+}
+
+TEST_F(GgufTest, SaysWhatIsWrong) {
+    EXPECT_EQ(GgufFile::open("/nowhere/model.gguf").error().code, Code::Io);
+    EXPECT_NE(open("not a model").error().message.find("not a GGUF file"), std::string::npos);
+    std::string old = small_file();
+    old[4] = 1;
+    EXPECT_EQ(open(old).error().code, Code::Unsupported);
+    const auto small = open(small_file());
+    ASSERT_TRUE(small);
+    const auto config = model_config_from_gguf(**small);
+    ASSERT_FALSE(config);
+    EXPECT_NE(config.error().message.find("'llama."), std::string::npos);
+}
+
+}  // namespace
+}  // namespace dunlin
