@@ -8,54 +8,15 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <map>
-#include <random>
 #include <string>
 
 #include "base/clock.h"
 #include "models/layers.h"
+#include "models/random_weights.h"
 
 using namespace dunlin;
 
 namespace {
-
-/// Random blocks of a type, with scales small enough that activations stay ordinary.
-class RandomWeights final : public WeightSource {
- public:
-    void add(const std::string& name, DType dtype, uint64_t columns, uint64_t rows) {
-        TensorView view{dtype, {{columns, rows, 1, 1}}, {}};
-        std::vector<std::byte>& data = data_[name];
-        data.resize(*tensor_bytes(dtype, view.shape));
-        const BlockFormat& format = block_format(dtype);
-        for (size_t at = 0; at < data.size(); at += format.block_bytes) {
-            if (dtype == DType::F32) {
-                const float one = 1.0F;
-                std::memcpy(&data[at], &one, 4);
-                continue;
-            }
-            for (size_t i = 0; i < format.block_bytes; i += 2) {
-                const auto bits = static_cast<uint16_t>(random_());
-                std::memcpy(&data[at + i], &bits, 2);
-            }
-            // d = 0.01 and, for Q4_1, m = -7.5 d, as halves.
-            const uint16_t scale[2] = {0x211f, 0xacd1};
-            std::memcpy(&data[at], scale, dtype == DType::Q4_1 ? 4 : 2);
-        }
-        view.data = data;
-        views_[name] = view;
-    }
-    const TensorView* find(std::string_view name) const override {
-        const auto at = views_.find(std::string(name));
-        return at == views_.end() ? nullptr : &at->second;
-    }
-    std::vector<std::string_view> names() const override { return {}; }
-    void release(const TensorView&) const override {}
-
- private:
-    std::minstd_rand random_{1};
-    std::map<std::string, std::vector<std::byte>> data_;
-    std::map<std::string, TensorView> views_;
-};
 
 ModelConfig shape() {
     ModelConfig c;
@@ -65,25 +26,6 @@ ModelConfig shape() {
     c.head_dim = c.rotary_dim = 64, c.max_position_embeddings = 2048;
     c.tie_word_embeddings = true;
     return c;
-}
-
-RandomWeights random_weights(const ModelConfig& c) {
-    RandomWeights w;
-    w.add("token_embd.weight", DType::Q8_0, c.hidden_size, c.vocab_size);
-    w.add("output_norm.weight", DType::F32, c.hidden_size, 1);
-    for (uint32_t i = 0; i < c.num_hidden_layers; ++i) {
-        const std::string at = "blk." + std::to_string(i) + ".";
-        w.add(at + "attn_norm.weight", DType::F32, c.hidden_size, 1);
-        w.add(at + "ffn_norm.weight", DType::F32, c.hidden_size, 1);
-        w.add(at + "attn_q.weight", DType::Q4_1, c.hidden_size, c.hidden_size);
-        w.add(at + "attn_k.weight", DType::Q4_1, c.hidden_size, 192);
-        w.add(at + "attn_v.weight", DType::Q4_1, c.hidden_size, 192);
-        w.add(at + "attn_output.weight", DType::Q4_1, c.hidden_size, c.hidden_size);
-        w.add(at + "ffn_gate.weight", DType::Q4_1, c.hidden_size, c.intermediate_size);
-        w.add(at + "ffn_up.weight", DType::Q4_1, c.hidden_size, c.intermediate_size);
-        w.add(at + "ffn_down.weight", DType::Q4_1, c.intermediate_size, c.hidden_size);
-    }
-    return w;
 }
 
 /// Bytes a second that all threads together read from memory, the best of five passes over 512 MiB.
@@ -114,7 +56,8 @@ int main(int argc, char** argv) {
     Team team(threads);
     const double bandwidth = read_bandwidth(team);
     const ModelConfig config = shape();
-    const RandomWeights weights = random_weights(config);
+    RandomWeights weights(1);
+    weights.add_llama(config, DType::Q4_1, DType::Q8_0);
     std::printf("threads %u, memory read %.1f GB/s\n", threads, bandwidth / 1e9);
 
     std::vector<float> first;
