@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/metrics.h"
+#include "registry/registry.h"
+
+namespace dunlin {
+
+/// One file of the web page; lives as long as the process.
+struct Asset {
+    std::string_view path;  // "/", "/assets/index.js"
+    std::string_view content_type;
+    std::string_view bytes;
+};
+
+struct ApiSettings {
+    std::string host = "127.0.0.1";
+    uint16_t port = 3000;                    // 0: any free one
+    std::vector<std::string> allowed_hosts;  // for browsers, beside localhost and the bound address
+    size_t body_bytes_max = size_t{16} << 20;
+    size_t connections_max = 1024;
+    uint32_t prompt_characters_max = 8192;  // code points of each text; 0: no limit
+    uint32_t response_tokens_max = 2048;
+    uint32_t prepare_threads = 2;
+    std::span<const Asset> assets = {};
+};
+
+/// The HTTP server: every endpoint over one listener with a thread of its own.
+class Server {
+ public:
+    /// Listens before it returns. The references must outlive the server.
+    /// Errors: Io with the address and what to do (port in use).
+    static Expected<std::unique_ptr<Server>> start(ApiSettings settings, Registry& registry,
+                                                   Metrics& metrics, const Clock& clock);
+    /// Stops at once what stop() did not end.
+    ~Server();
+    uint16_t port() const;
+
+    /// Takes no new connections, answers new requests with 503, lets those under way finish for at
+    /// most `drain_us`, then closes the rest. Blocks. Call Registry::drain() beside it.
+    void stop(int64_t drain_us);
+
+ private:
+    struct State;
+    explicit Server(std::unique_ptr<State> state);
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace dunlin
