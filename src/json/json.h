@@ -1,5 +1,6 @@
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -19,22 +20,24 @@ class Json {
     using Array = std::vector<Json>;
     using Object = std::vector<Member>;
 
-    Json() = default;
-    Json(std::nullptr_t) {}
-    Json(bool value) : value_(value) {}
-    Json(double value) : value_(value) {}
+    Json();
+    Json(const Json&);
+    Json(Json&&) noexcept;
+    Json& operator=(const Json&);
+    Json& operator=(Json&&) noexcept;
+    ~Json();
+    Json(std::nullptr_t) : Json() {}
+    Json(bool value);
+    Json(double value);
+    Json(int64_t value);
+    Json(uint64_t value);
     template <std::integral T>
-    Json(T value) {
-        if constexpr (std::is_signed_v<T>)
-            value_ = int64_t{value};
-        else
-            value_ = uint64_t{value};
-    }
-    Json(std::string value) : value_(std::move(value)) {}
-    Json(std::string_view value) : value_(std::string(value)) {}
-    Json(const char* value) : value_(std::string(value)) {}
-    Json(Array value) : value_(std::move(value)) {}
-    Json(Object value) : value_(std::move(value)) {}
+    Json(T value) : Json(Widest<T>{value}) {}
+    Json(std::string value);
+    Json(std::string_view value) : Json(std::string(value)) {}
+    Json(const char* value) : Json(std::string(value)) {}
+    Json(Array value);
+    Json(Object value);
 
     bool is_null() const { return std::holds_alternative<std::nullptr_t>(value_); }
     const bool* boolean() const { return std::get_if<bool>(&value_); }
@@ -47,7 +50,7 @@ class Json {
     bool is_number() const { return is_integer() || value_.index() == 4; }
     /// The number, rounded where it is an integer above 2^53. REQUIRES: is_number().
     double number() const;
-    /// As int64_t where it is an integer that fits, 5.0 included; else nullptr-like false.
+    /// Whether it is an integer that fits `out`, 5.0 included; if so, `out` is set.
     bool to_int64(int64_t& out) const;
     bool to_uint64(uint64_t& out) const;
 
@@ -56,12 +59,14 @@ class Json {
     /// Appends to an object; the caller gives each key once. REQUIRES: object().
     Json& set(std::string key, Json value);
 
-    bool operator==(const Json&) const = default;
+    bool operator==(const Json&) const;
 
  private:
+    template <class T>
+    using Widest = std::conditional_t<std::is_signed_v<T>, int64_t, uint64_t>;
     friend Expected<std::string> write_json(const Json& value);
     std::variant<std::nullptr_t, bool, int64_t, uint64_t, double, std::string, Array, Object>
-        value_ = nullptr;
+        value_;
 };
 
 struct Json::Member {

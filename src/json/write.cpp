@@ -31,6 +31,21 @@ void write_string(std::string_view text, std::string& out) {
 
 }  // namespace
 
+Json::Json() = default;
+Json::Json(const Json&) = default;
+Json::Json(Json&&) noexcept = default;
+Json& Json::operator=(const Json&) = default;
+Json& Json::operator=(Json&&) noexcept = default;
+Json::~Json() = default;
+Json::Json(bool value) : value_(value) {}
+Json::Json(double value) : value_(value) {}
+Json::Json(int64_t value) : value_(value) {}
+Json::Json(uint64_t value) : value_(value) {}
+Json::Json(std::string value) : value_(std::move(value)) {}
+Json::Json(Array value) : value_(std::move(value)) {}
+Json::Json(Object value) : value_(std::move(value)) {}
+bool Json::operator==(const Json&) const = default;
+
 double Json::number() const {
     CHECK(is_number());
     if (const auto* i = std::get_if<int64_t>(&value_)) return static_cast<double>(*i);

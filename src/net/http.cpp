@@ -1,0 +1,11 @@
+#include "net/http.h"
+
+namespace dunlin {
+
+std::string_view HttpRequest::header(std::string_view name) const {
+    for (const auto& [key, value] : headers)
+        if (key == name) return value;
+    return {};
+}
+
+}  // namespace dunlin

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "net/http.h"
+
+namespace dunlin {
+
+struct NetSettings {
+    std::string host = "127.0.0.1";
+    uint16_t port = 0;  // 0: any free one
+    uint32_t header_bytes_max = 32 << 10;
+    uint64_t body_bytes_max = uint64_t{16} << 20;
+    size_t connections_max = 1024;
+    uint32_t request_timeout_s = 30;  // for the header, then for each part of the body
+    uint32_t idle_timeout_s = 75;     // between requests of a connection
+    uint32_t write_timeout_s = 60;    // for a client that takes nothing
+    uint32_t ping_s = 15;
+};
+
+/// What the listener calls, on its I/O thread; nothing in here may block or throw.
+struct NetHandlers {
+    std::function<void(std::shared_ptr<Exchange>)> serve;
+    /// The answer to a request that cannot be read (400, 408, 413, 431, 503).
+    std::function<HttpResponse(int status, std::string_view why)> refuse;
+    std::function<void(const Served&)> served;
+};
+
+/// Listens on one address and speaks HTTP/1.1 with keep-alive on one thread of its own.
+class Listener {
+ public:
+    /// Errors: Io with the address (port in use, no such address).
+    static Expected<std::unique_ptr<Listener>> start(NetSettings settings, NetHandlers handlers);
+    ~Listener();
+
+    uint16_t port() const;
+    /// No new connections; idle ones are closed, the others after their answer. Waits for these
+    /// for at most `drain_us`, then closes them. Blocks. Not from a handler.
+    void stop(int64_t drain_us);
+
+ private:
+    struct State;
+    explicit Listener(std::shared_ptr<State> state);
+    std::shared_ptr<State> state_;
+};
+
+}  // namespace dunlin
