@@ -9,6 +9,8 @@ import pathlib
 import re
 import sys
 
+# Quoted includes that come from outside src: test libraries, the header of the text crate.
+EXTERNAL = ("gtest/", "gmock/", "dunlin_text.h")
 SUFFIXES = {".h", ".cpp", ".def", ".cu", ".cuh"}
 INCLUDE = re.compile(r'\s*#\s*include\s+"([^"]+)"')
 
@@ -40,7 +42,7 @@ def check(src):
             continue
         for number, line in enumerate(path.read_text().splitlines(), 1):
             match = INCLUDE.match(line)
-            if not match or match[1].startswith(("gtest/", "gmock/")):
+            if not match or match[1].startswith(EXTERNAL):
                 continue
             target = match[1].split("/")[0]
             if not (src / match[1]).is_file():

@@ -56,6 +56,9 @@ class Tokenizer {
     virtual std::string_view token_bytes(TokenId id) const = 0;
     virtual TokenKind token_kind(TokenId id) const = 0;
 
+    /// SentencePiece writes a space before a text; the first one of what it decodes is not text.
+    virtual bool strips_leading_space() const { return false; }
+
     /// The piece's own spelling in the vocabulary ("<|im_end|>"), -1 for none.
     virtual TokenId token_id(std::string_view piece) const = 0;
 };
