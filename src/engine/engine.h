@@ -13,26 +13,13 @@
 #include "base/error.h"
 #include "engine/generation.h"
 #include "runner/runner.h"
+#include "sampling/sampler.h"
 
 namespace dunlin {
 
 struct Message {
     std::string role;     // system, user, assistant, tool
     std::string content;  // text parts joined
-};
-
-/// What to do with the logits. Ranges are the API's business (one table in `wire`); the engine
-/// takes any finite value.
-struct SamplingParams {
-    float temperature = 1.0F;  // 0: greedy
-    int32_t top_k = 0;         // 0: off
-    float top_p = 1.0F;        // 1: off
-    float min_p = 0.0F;        // 0: off
-    float repetition_penalty = 1.0F;
-    float presence_penalty = 0.0F;
-    float frequency_penalty = 0.0F;
-    std::vector<std::pair<TokenId, float>> logit_bias;
-    std::optional<uint64_t> seed;  // nothing: drawn once when the request is prepared
 };
 
 /// One request: typed, validated, no JSON.
