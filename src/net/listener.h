@@ -43,8 +43,9 @@ class Listener {
     /// for at most `drain_us`, then closes them. Blocks. Not from a handler.
     void stop(int64_t drain_us);
 
+    struct State;  // named by its connections
+
  private:
-    struct State;
     explicit Listener(std::shared_ptr<State> state);
     std::shared_ptr<State> state_;
 };
