@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/error.h"
+#include "json/json.h"
+#include "wire/parameters.h"
+
+namespace dunlin {
+
+struct WireMessage {
+    std::string role, content;
+};
+
+/// A checked body of /chat/completions or /completions.
+struct WireRequest {
+    std::string model;  // empty: the default
+    std::vector<WireMessage> messages;
+    std::variant<std::string, std::vector<int32_t>> prompt;
+    bool stream = false, include_usage = false;
+    std::optional<uint32_t> max_tokens;
+    double temperature = 1, top_p = 1, min_p = 0;
+    double repetition_penalty = 1, presence_penalty = 0, frequency_penalty = 0;
+    int32_t top_k = 0;
+    std::vector<std::pair<int32_t, float>> logit_bias;
+    std::optional<uint64_t> seed;
+    uint32_t n = 1;
+    std::vector<std::string> stop;
+    bool ignore_eos = false, echo = false;
+    std::optional<uint32_t> logprobs;  // number of alternatives
+    std::vector<std::string> ignored;  // fields without effect
+};
+
+/// Errors: Invalid with the field as `param`; TooLarge. `characters_max` bounds the code points of
+/// each text part and prompt, 0 means no limit.
+Expected<WireRequest> parse_request(std::string_view body, Dialect dialect,
+                                    uint32_t characters_max);
+
+/// The error object that OpenAI's clients read; `param` empty means null.
+Json error_json(std::string_view message, std::string_view type, std::string_view param,
+                std::string_view code);
+
+Json usage_json(uint32_t prompt, uint32_t cached, uint32_t completion);
+
+/// Code points of valid UTF-8.
+size_t count_characters(std::string_view utf8);
+/// `bytes` with every part that is not UTF-8 replaced by U+FFFD.
+std::string lossy_utf8(std::string_view bytes);
+
+}  // namespace dunlin

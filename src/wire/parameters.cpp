@@ -1,0 +1,145 @@
+#include "wire/parameters.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/check.h"
+
+namespace dunlin {
+namespace {
+
+using Type = Parameter::Type;
+
+constexpr auto kParameters = std::to_array<Parameter>({
+#define PARAMETER(name, type, least, most, fallback, dialects, effect) \
+    {#name, Type::type, least, most, fallback, Dialect::dialects, effect},
+#include "wire/parameters.def"
+#undef PARAMETER
+});
+
+std::string shortest(double value) {
+    return *write_json(value);
+}
+
+std::string_view json_type(Type type) {
+    switch (type) {
+        case Type::Boolean:
+            return "boolean";
+        case Type::Integer:
+            return "integer";
+        case Type::Number:
+            return "number";
+        case Type::Array:
+            return "array";
+        case Type::Object:
+            return "object";
+        default:
+            return "string";
+    }
+}
+
+Type type_in(const Parameter& row, Dialect dialect) {
+    if (row.type != Type::Logprobs) return row.type;
+    return dialect == Dialect::Chat ? Type::Boolean : Type::Integer;
+}
+
+bool has_type(const Json& value, Type type) {
+    int64_t integer = 0;
+    switch (type) {
+        case Type::Boolean:
+            return value.boolean();
+        case Type::Integer:
+            return value.to_int64(integer);
+        case Type::Number:
+            return value.is_number();
+        case Type::String:
+            return value.string();
+        case Type::Array:
+            return value.array();
+        case Type::Object:
+            return value.object();
+        case Type::Prompt:
+        case Type::Stop:
+            return value.string() || value.array();
+        default:
+            return true;
+    }
+}
+
+Expected<void> check(const Parameter& row, Type type, const Json& value) {
+    const std::string name(row.name);
+    if (!has_type(value, type)) {
+        const bool either = type == Type::Prompt || type == Type::Stop;
+        return fail(
+            Code::Invalid,
+            "'" + name + "' must be " +
+                (either ? "a string or an array" : "of type " + std::string(json_type(type))),
+            name);
+    }
+    if (type == Type::Boolean || type == Type::Object || type == Type::Ignored) return {};
+    double measure = 1;
+    std::string what = "'" + name + "' must be";
+    if (value.is_number())
+        measure = value.number();
+    else if (value.array())
+        measure = static_cast<double>(value.array()->size()), what += " of a length";
+    else if (type == Type::String)
+        measure = static_cast<double>(value.string()->size()), what += " of a length";
+    if (measure < row.least || measure > row.most)
+        return fail(Code::Invalid,
+                    what + " between " + shortest(row.least) + " and " + shortest(row.most), name);
+    return {};
+}
+
+}  // namespace
+
+std::span<const Parameter> request_parameters() {
+    return kParameters;
+}
+
+Expected<std::vector<std::string>> check_parameters(const Json& body, Dialect dialect) {
+    if (!body.object()) return fail(Code::Invalid, "the request body must be a JSON object");
+    std::vector<std::string> ignored;
+    for (const auto& [key, value] : *body.object()) {
+        const auto row = std::find_if(kParameters.begin(), kParameters.end(), [&](const auto& one) {
+            return one.name == key && one.in(dialect);
+        });
+        if (row == kParameters.end() || row->type == Type::Ignored) {
+            ignored.push_back(key);
+            continue;
+        }
+        if (value.is_null()) continue;
+        if (auto checked = check(*row, type_in(*row, dialect), value); !checked)
+            return std::unexpected(checked.error());
+    }
+    return ignored;
+}
+
+Json parameters_schema(Dialect dialect) {
+    Json properties(Json::Object{});
+    for (const auto& row : kParameters) {
+        if (!row.in(dialect)) continue;
+        const Type type = type_in(row, dialect);
+        Json one(Json::Object{});
+        one.set("description", std::string(row.effect));
+        if (type == Type::Prompt || type == Type::Stop)
+            one.set("type", Json::Array{"string", "array", "null"});
+        else if (type != Type::Ignored)
+            one.set("type", Json::Array{std::string(json_type(type)), "null"});
+        if (type == Type::Integer || type == Type::Number)
+            one.set("minimum", row.least).set("maximum", row.most);
+        if (row.default_json != "null") {
+            auto fallback = read_json(row.default_json);
+            CHECK(fallback.has_value());
+            one.set("default", std::move(*fallback));
+        }
+        properties.set(std::string(row.name), std::move(one));
+    }
+    Json schema(Json::Object{});
+    schema.set("type", "object")
+        .set("required", Json::Array{dialect == Dialect::Chat ? "messages" : "prompt"})
+        .set("properties", std::move(properties));
+    return schema;
+}
+
+}  // namespace dunlin

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "json/json.h"
+
+namespace dunlin {
+
+enum class Dialect : uint8_t { Completions = 1, Chat = 2, Both = 3 };
+
+struct Parameter {
+    enum class Type : uint8_t {
+        Boolean,
+        Integer,
+        Number,
+        String,
+        Array,
+        Object,
+        Prompt,    // string, or array of strings or of token ids
+        Stop,      // string or array of strings
+        Logprobs,  // Boolean for chat, Integer for completions
+        Ignored,
+    };
+    std::string_view name;
+    Type type;
+    double least, most;
+    std::string_view default_json;
+    Dialect dialects;
+    std::string_view effect;
+
+    bool in(Dialect dialect) const {
+        return (static_cast<uint8_t>(dialects) & static_cast<uint8_t>(dialect)) != 0;
+    }
+};
+
+/// parameters.def, in its order.
+std::span<const Parameter> request_parameters();
+
+/// Checks every member of a request body by the table. Returns the names that have no effect.
+/// Errors: Invalid with the name as `param`.
+Expected<std::vector<std::string>> check_parameters(const Json& body, Dialect dialect);
+
+/// The JSON schema of a request body, for OpenAPI.
+Json parameters_schema(Dialect dialect);
+
+}  // namespace dunlin
