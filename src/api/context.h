@@ -1,0 +1,57 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+
+#include "api/server.h"
+#include "api/workers.h"
+#include "json/json.h"
+#include "net/http.h"
+#include "net/router.h"
+
+namespace dunlin {
+
+/// What endpoints share. Lives as long as the server's threads.
+struct ApiContext {
+    ApiSettings settings;
+    Registry& registry;
+    Metrics& metrics;
+    const Clock& clock;
+    Router router;
+    Workers workers;
+    std::atomic<bool> draining{false};
+};
+
+using ExchangePtr = std::shared_ptr<Exchange>;
+using Endpoint = void (*)(ApiContext&, const ExchangePtr&, const Router::Match&);
+
+/// The rows of endpoints.def.
+struct EndpointRow {
+    std::string_view method, pattern;
+    Endpoint run;
+    bool v1;
+    std::string_view summary;
+};
+std::span<const EndpointRow> endpoint_rows();
+
+namespace endpoints {
+#define ENDPOINT(method, pattern, function, v1, summary) \
+    void function(ApiContext&, const ExchangePtr&, const Router::Match&);
+#include "api/endpoints.def"
+#undef ENDPOINT
+}  // namespace endpoints
+
+HttpResponse json_response(int status, const Json& body);
+/// OpenAI's error shape with the status of the code, from the one table of these.
+HttpResponse error_response(const Error& error);
+/// The `error` object alone, for streams that have already begun.
+Json error_body(const Error& error);
+/// For what HTTP itself refuses: 400, 405, 408, 413, 431, 503.
+HttpResponse refusal(int status, std::string_view why);
+
+/// The document at /openapi.json, from endpoints.def and wire/parameters.def.
+Json openapi_document();
+/// All families in the Prometheus text format 0.0.4.
+std::string metrics_text(const Metrics& metrics);
+
+}  // namespace dunlin

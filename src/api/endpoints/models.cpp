@@ -1,0 +1,41 @@
+#include "api/context.h"
+
+namespace dunlin::endpoints {
+namespace {
+
+Json model_json(const ModelInfo& model) {
+    Json out(Json::Object{});
+    out.set("id", model.id)
+        .set("object", "model")
+        .set("created", model.created_unix_s)
+        .set("owned_by", "dunlin")
+        .set("state", to_string(model.state))
+        .set("reason", model.reason.empty() ? Json() : Json(model.reason))
+        .set("architecture", model.architecture)
+        .set("quantization", model.quantization)
+        .set("context_tokens", model.context_tokens)
+        .set("parameters", model.parameters)
+        .set("file_bytes", model.file_bytes)
+        .set("load_ms", model.load_ms ? Json(*model.load_ms) : Json())
+        .set("device", model.device)
+        .set("engine", model.engine);
+    return out;
+}
+
+}  // namespace
+
+void list_models(ApiContext& api, const ExchangePtr& exchange, const Router::Match&) {
+    Json::Array data;
+    for (const auto& model : api.registry.list()) data.push_back(model_json(model));
+    exchange->respond(
+        json_response(200, Json::Object{{"object", "list"}, {"data", std::move(data)}}));
+}
+
+void get_model(ApiContext& api, const ExchangePtr& exchange, const Router::Match& match) {
+    const auto id = api.registry.resolve(match.param("id"));
+    const auto model = id ? api.registry.find(*id) : std::unexpected(id.error());
+    exchange->respond(model ? json_response(200, model_json(*model))
+                            : error_response(model.error()));
+}
+
+}  // namespace dunlin::endpoints

@@ -1,0 +1,82 @@
+#include "api/context.h"
+#include "base/log.h"
+#include "wire/openai.h"
+
+namespace dunlin {
+namespace {
+
+struct Row {
+    Code code;
+    int status;
+    std::string_view type, name;
+    bool retry;  // the same request may succeed later
+};
+
+constexpr std::string_view kBadRequest = "invalid_request_error";
+constexpr std::string_view kServer = "server_error";
+
+constexpr Row kRows[] = {
+    {Code::Invalid, 400, kBadRequest, "", false},
+    {Code::TooLong, 400, kBadRequest, "context_length_exceeded", false},
+    {Code::TooLarge, 413, kBadRequest, "too_large", false},
+    {Code::NotFound, 404, kBadRequest, "not_found", false},
+    {Code::ModelNotFound, 404, kBadRequest, "model_not_found", false},
+    {Code::Unauthorized, 401, kBadRequest, "invalid_api_key", false},
+    {Code::Forbidden, 403, "permission_error", "forbidden", false},
+    {Code::RateLimited, 429, "rate_limit_error", "rate_limit_exceeded", true},
+    {Code::Overloaded, 503, kServer, "overloaded", true},
+    {Code::NotReady, 503, kServer, "not_ready", true},
+    {Code::DeadlineExceeded, 504, kServer, "deadline_exceeded", false},
+    {Code::Cancelled, 499, kServer, "cancelled", false},
+    {Code::NoRoom, 503, kServer, "no_room", true},
+    {Code::OutOfMemory, 503, kServer, "out_of_memory", false},
+    {Code::DeviceLost, 503, kServer, "device_lost", true},
+    {Code::Corrupt, 500, kServer, "corrupt", false},
+    {Code::Io, 500, kServer, "io", false},
+    {Code::Unsupported, 400, kBadRequest, "unsupported", false},
+    {Code::Internal, 500, kServer, "internal", false},
+};
+
+const Row& row_of(Code code) {
+    for (const Row& row : kRows)
+        if (row.code == code) return row;
+    return kRows[std::size(kRows) - 1];
+}
+
+}  // namespace
+
+HttpResponse json_response(int status, const Json& body) {
+    auto text = write_json(body);
+    if (!text) {
+        log_error("api", "answer has no JSON form", {{"why", text.error().message}});
+        text = R"({"error":{"message":"internal error","type":"server_error","param":null,)"
+               R"("code":"internal"}})";
+        status = 500;
+    }
+    return {.status = status,
+            .headers = {{"Content-Type", "application/json"}},
+            .body = std::move(*text)};
+}
+
+Json error_body(const Error& error) {
+    const Row& row = row_of(error.code);
+    const bool names_model = error.code == Code::ModelNotFound && error.param.empty();
+    const auto param = names_model ? std::string_view("model") : std::string_view(error.param);
+    return error_json(error.message, row.type, param, row.name);
+}
+
+HttpResponse error_response(const Error& error) {
+    const Row& row = row_of(error.code);
+    HttpResponse response = json_response(row.status, error_body(error));
+    if (row.status == 401) response.headers.emplace_back("WWW-Authenticate", "Bearer");
+    if (row.retry) response.headers.emplace_back("Retry-After", "1");
+    if (row.status >= 500 && !row.retry) response.headers.emplace_back("x-should-retry", "false");
+    return response;
+}
+
+HttpResponse refusal(int status, std::string_view why) {
+    return json_response(status, error_json(why, status < 500 ? kBadRequest : kServer, "",
+                                            status == 405 ? "method_not_allowed" : ""));
+}
+
+}  // namespace dunlin
