@@ -62,6 +62,16 @@ class Cursor {
         return text;
     }
 
+    /// The name of a key or tensor: names stand in messages, so nothing in them may break a line.
+    Expected<std::string_view> read_name(const char* what) {
+        const auto name = read_string(what);
+        if (!name) return name;
+        const auto printable = [](char c) { return c > ' ' && c <= '~'; };
+        if (name->empty() || name->size() > kNameBytesMax || !std::ranges::all_of(*name, printable))
+            return corrupt(std::string(what) + " is not 1 to 1024 printable ASCII characters");
+        return name;
+    }
+
     std::unexpected<Error> corrupt(const std::string& what) const {
         return fail(Code::Corrupt, what + " (at byte " + std::to_string(offset_) + ")");
     }
@@ -204,10 +214,8 @@ Expected<void> GgufFile::State::read_metadata(Cursor& cursor, uint64_t count) {
     if (count > cursor.remaining() / 13)
         return cursor.corrupt("there are more metadata keys than the file can hold");
     for (uint64_t i = 0; i < count; ++i) {
-        const auto key = cursor.read_string("a metadata key");
+        const auto key = cursor.read_name("a metadata key");
         if (!key) return std::unexpected(key.error());
-        if (key->empty() || key->size() > kNameBytesMax)
-            return cursor.corrupt("a metadata key is empty or longer than 1024 bytes");
         const auto type = cursor.read<uint32_t>("a metadata type");
         if (!type) return std::unexpected(type.error());
         auto value = static_cast<ValueType>(*type) == ValueType::Array
@@ -232,12 +240,11 @@ Expected<void> GgufFile::State::read_tensors(Cursor& cursor, uint64_t count) {
     };
     std::vector<Place> places;
     for (uint64_t i = 0; i < count; ++i) {
-        const auto name = cursor.read_string("a tensor's name");
+        const auto name = cursor.read_name("a tensor's name");
         if (!name) return std::unexpected(name.error());
         const auto broken = [&](const std::string& what) {
             return cursor.corrupt("tensor '" + std::string(name->substr(0, 100)) + "' " + what);
         };
-        if (name->empty() || name->size() > kNameBytesMax) return broken("has an absurd name");
         TensorView tensor;
         const auto dimensions = cursor.read<uint32_t>("a tensor's dimensions");
         if (!dimensions) return std::unexpected(dimensions.error());

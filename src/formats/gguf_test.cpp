@@ -147,6 +147,40 @@ TEST_F(GgufTest, ExtremeNumbersInEveryField) {
     }
 }
 
+/// Each lie alone makes the file invalid, and the message says which it was.
+TEST_F(GgufTest, RefusesWhatContradictsItself) {
+    const struct {
+        std::string before, after;  // equally long; the first occurrence is replaced
+        const char* message;
+    } kLies[] = {
+        {"a.u64", "a.f32", "stands twice"},
+        {Writer().text("y").bytes(), Writer().text("x").bytes(), "stands twice"},
+        {Writer().put<uint32_t>(8).put<uint64_t>(64).bytes(),
+         Writer().put<uint32_t>(8).put<uint64_t>(0).bytes(), "overlaps"},
+        {Writer().put<uint32_t>(8).put<uint64_t>(64).bytes(),
+         Writer().put<uint32_t>(8).put<uint64_t>(32).bytes(), "not aligned"},
+        {Writer().put<uint32_t>(8).put<uint64_t>(64).bytes(),
+         Writer().put<uint32_t>(8).put<uint64_t>(128).bytes(), "beyond the end"},
+        {Writer().put<uint32_t>(9).put<uint32_t>(5).bytes(),
+         Writer().put<uint32_t>(9).put<uint32_t>(9).bytes(), "or arrays"},
+        {Writer().key("general.alignment", 4).put<uint32_t>(64).bytes(),
+         Writer().key("general.alignment", 4).put<uint32_t>(48).bytes(), "power of two"},
+        {Writer().put<uint64_t>(32).put<uint64_t>(1).put<uint32_t>(8).bytes(),
+         Writer().put<uint64_t>(33).put<uint64_t>(1).put<uint32_t>(8).bytes(), "shape"},
+        {"a.bool", "a.b\nol", "printable"},
+    };
+    for (const auto& [before, after, message] : kLies) {
+        std::string bytes = small_file();
+        const size_t at = bytes.find(before);
+        ASSERT_NE(at, std::string::npos) << message;
+        bytes.replace(at, before.size(), after);
+        const auto file = open(bytes);
+        ASSERT_FALSE(file) << message;
+        EXPECT_EQ(file.error().code, Code::Corrupt);
+        EXPECT_NE(file.error().message.find(message), std::string::npos) << file.error().message;
+    }
+}
+
 TEST_F(GgufTest, SaysWhatIsWrong) {
     EXPECT_EQ(GgufFile::open("/nowhere/model.gguf").error().code, Code::Io);
     EXPECT_NE(open("not a model").error().message.find("not a GGUF file"), std::string::npos);
