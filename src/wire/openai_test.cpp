@@ -1,0 +1,87 @@
+#include "wire/openai.h"
+
+#include <gtest/gtest.h>
+
+namespace dunlin {
+namespace {
+
+std::string chat_with(const std::string& member) {
+    return R"({"messages":[{"role":"user","content":"hi"}],)" + member + "}";
+}
+
+std::string refused_param(const std::string& member) {
+    const auto request = parse_request(chat_with(member), Dialect::Chat, 0);
+    return request ? "accepted" : request.error().param;
+}
+
+TEST(Parameters, RefuseBadValuesByName) {
+    for (const auto& row : request_parameters()) {
+        if (!row.in(Dialect::Chat) || row.type == Parameter::Type::Ignored) continue;
+        if (row.name == "messages") continue;
+        const std::string name(row.name);
+        const bool takes_object = row.type == Parameter::Type::Object;
+        const std::string wrong = takes_object ? "[1]" : R"({"a":1})";
+        EXPECT_EQ(refused_param('"' + name + "\":" + wrong), name);
+        EXPECT_EQ(refused_param('"' + name + "\":null"), "accepted") << name;
+        if (row.type != Parameter::Type::Number && row.type != Parameter::Type::Integer) continue;
+        EXPECT_EQ(refused_param('"' + name + "\":1e30"), name);
+        EXPECT_EQ(refused_param('"' + name + "\":-1e30"), name);
+    }
+    EXPECT_EQ(refused_param(R"("n":1.5)"), "n");
+    EXPECT_EQ(refused_param(R"("stop":[""])"), "stop");
+    EXPECT_EQ(refused_param(R"("logit_bias":{"x":1})"), "logit_bias");
+    EXPECT_EQ(refused_param(R"("logit_bias":{"1":101})"), "logit_bias");
+    EXPECT_EQ(refused_param(R"("top_logprobs":2)"), "top_logprobs");
+}
+
+TEST(Requests, ReadChat) {
+    const auto request = parse_request(
+        R"({"messages":[{"role":"developer","content":[{"type":"text","text":"a"},
+            {"type":"text","text":"b"}]},{"role":"assistant","content":null}],
+            "max_tokens":9,"max_completion_tokens":5,"stop":"x","seed":-1,"logprobs":true,
+            "top_logprobs":3,"logit_bias":{"7":-100},"user":"u","nonsense":1})",
+        Dialect::Chat, 0);
+    ASSERT_TRUE(request) << request.error().message;
+    EXPECT_EQ(request->messages[0].role, "system");
+    EXPECT_EQ(request->messages[0].content, "ab");
+    EXPECT_EQ(request->max_tokens, 5U);
+    EXPECT_EQ(request->stop, std::vector<std::string>{"x"});
+    EXPECT_EQ(request->seed, UINT64_MAX);
+    EXPECT_EQ(request->logprobs, 3U);
+    EXPECT_EQ(request->logit_bias[0].first, 7);
+    EXPECT_EQ(request->ignored, (std::vector<std::string>{"user", "nonsense"}));
+}
+
+TEST(Requests, NameTheBadMessage) {
+    const auto param = [](const char* messages) {
+        const auto request =
+            parse_request(std::string(R"({"messages":)") + messages + "}", Dialect::Chat, 3);
+        return request ? "accepted" : request.error().param;
+    };
+    EXPECT_EQ(param("[]"), "messages");
+    EXPECT_EQ(param("[1]"), "messages.[0].role");
+    EXPECT_EQ(param(R"([{"role":"king"}])"), "messages.[0].role");
+    EXPECT_EQ(param(R"([{"role":"user","content":5}])"), "messages.[0].content");
+    EXPECT_EQ(param(R"([{"role":"user","content":[{"type":"image_url"}]}])"),
+              "messages.[0].content.[0].type");
+    EXPECT_EQ(param(R"([{"role":"user","content":"äöü"}])"), "accepted");
+    EXPECT_EQ(param(R"([{"role":"user","content":"äöüx"}])"), "messages.[0].content");
+}
+
+TEST(Requests, ReadPrompts) {
+    const auto prompt = [](const std::string& text) {
+        return parse_request(R"({"prompt":)" + text + "}", Dialect::Completions, 0);
+    };
+    EXPECT_EQ(std::get<std::string>(prompt(R"(["a"])")->prompt), "a");
+    EXPECT_EQ(std::get<1>(prompt("[[1,2]]")->prompt), (std::vector<int32_t>{1, 2}));
+    for (const char* bad : {R"(["a","b"])", "[-1]", "[1.5]", "[[1],[2]]", "{}", "null", "[true]"})
+        EXPECT_FALSE(prompt(bad)) << bad;
+}
+
+TEST(Text, CountsAndMendsUtf8) {
+    EXPECT_EQ(count_characters("aé\xF0\x9F\x98\x80"), 3U);
+    EXPECT_EQ(lossy_utf8("a\xF0\x9F\"\xC3\xA9\\"), "a\xEF\xBF\xBD\xEF\xBF\xBD\"\xC3\xA9\\");
+}
+
+}  // namespace
+}  // namespace dunlin
