@@ -44,8 +44,8 @@ class Prepared {
 };
 
 struct Admission {
-    Digest domain;                       // whose prefixes may be shared
-    std::optional<int64_t> deadline_us;  // on the engine's Clock
+    Digest domain = {};                       // whose prefixes may be shared
+    std::optional<int64_t> deadline_us = {};  // on the engine's Clock
 };
 
 struct EngineState {

@@ -1,0 +1,241 @@
+// The engine on the fake runner, whose answers depend on every token before: whatever is cancelled,
+// preempted, shared or fails beside it, an answer must be what it would be alone, and every answer
+// must end exactly once.
+
+#include <future>
+#include <random>
+
+#include "engine/byte_tokenizer.h"
+#include "engine/local_engine.h"
+#include "engine/prepare.h"
+#include "engine/stop_strings.h"
+#include "gtest/gtest.h"
+#include "runner/fake/fake_runner.h"
+
+namespace dunlin {
+namespace {
+
+constexpr FakeSettings kFake{.vocabulary = kByteTokenizerSize};
+
+struct Result {
+    std::vector<std::vector<TokenId>> tokens;  // by choice
+    std::vector<std::string> texts;
+    std::vector<std::optional<Finished>> finished;
+    Usage usage;
+    std::optional<Error> error;
+};
+
+class EngineTest : public testing::Test {
+ protected:
+    void start(const FakeSettings& fake, EngineSettings settings = {}) {
+        settings.model = "fake";
+        settings.end_tokens = {kByteTokenizerEnd};
+        engine_ = make_engine(make_fake_runner(fake), make_byte_tokenizer(), nullptr, settings,
+                              system_clock(), metrics_);
+    }
+    static Request request(std::string prompt, uint32_t max_tokens) {
+        Request r;
+        r.prompt = std::move(prompt);
+        r.max_tokens = max_tokens;
+        r.sampling.temperature = 0;
+        r.ignore_eos = true;
+        return r;
+    }
+    std::shared_ptr<Generation> submit(const Request& r, const Admission& admission = {}) {
+        auto prepared = engine_->prepare(r, {});
+        EXPECT_TRUE(prepared) << prepared.error().message;
+        return engine_->submit(std::move(*prepared), admission);
+    }
+    /// Reads a log to its end, checking its grammar.
+    static Result read(Generation& log, uint32_t choices = 1) {
+        Result result{.tokens{choices}, .texts{choices}, .finished{choices}, .usage{}, .error{}};
+        bool started = false;
+        for (uint64_t at = 0;;) {
+            std::promise<void> ready;
+            log.wake_on_event(at, [&]() noexcept { ready.set_value(); });
+            ready.get_future().wait();
+            std::vector<Event> events;
+            at += log.read(at, 1, events);
+            const Event& event = events.at(0);
+            if (std::holds_alternative<Started>(event)) {
+                EXPECT_FALSE(std::exchange(started, true));
+            } else if (const auto* text = std::get_if<Text>(&event)) {
+                EXPECT_TRUE(started && !result.finished[text->choice]);
+                result.texts[text->choice] += text->utf8;
+                auto& tokens = result.tokens[text->choice];
+                tokens.insert(tokens.end(), text->tokens.begin(), text->tokens.end());
+            } else if (const auto* end = std::get_if<Finished>(&event)) {
+                EXPECT_FALSE(result.finished[end->choice]);
+                result.finished[end->choice] = *end;
+            } else if (const auto* done = std::get_if<Done>(&event)) {
+                for (const auto& one : result.finished) EXPECT_TRUE(one);
+                result.usage = done->usage;
+                break;
+            } else if (const auto* failed = std::get_if<Failed>(&event)) {
+                result.error = failed->error;
+                break;
+            }
+        }
+        return result;
+    }
+    static std::vector<TokenId> alone(const std::string& prompt, size_t count) {
+        std::vector<TokenId> tokens;
+        for (const char c : prompt) tokens.push_back(static_cast<unsigned char>(c));
+        const size_t begin = tokens.size();
+        while (tokens.size() < begin + count)
+            tokens.push_back(fake_next_token(tokens, kByteTokenizerSize));
+        return {tokens.begin() + static_cast<long>(begin), tokens.end()};
+    }
+
+    Metrics metrics_;
+    std::shared_ptr<Engine> engine_;
+};
+
+TEST_F(EngineTest, AnswersGreedily) {
+    start(kFake);
+    const Result result = read(*submit(request("hello", 20)));
+    EXPECT_EQ(result.tokens[0], alone("hello", 20));
+    EXPECT_EQ(result.finished[0]->end, End::Length);
+    EXPECT_EQ(result.usage.prompt_tokens, 5U);
+    EXPECT_EQ(result.usage.completion_tokens, 20U);
+    EXPECT_EQ(read(*submit(request("hello", 0))).finished[0]->end, End::Length);
+}
+
+TEST_F(EngineTest, ChoicesDifferAndRepeatUnderTheSameSeed) {
+    start(kFake);
+    Request r = request("several", 12);
+    r.choices = 3;
+    r.sampling.temperature = 5;
+    r.sampling.seed = 11;
+    const Result first = read(*submit(r), 3);
+    const Result second = read(*submit(r), 3);
+    EXPECT_EQ(first.tokens, second.tokens);
+    EXPECT_NE(first.tokens[0], first.tokens[1]);
+    EXPECT_NE(first.tokens[1], first.tokens[2]);
+    EXPECT_EQ(first.usage.completion_tokens, 36U);
+}
+
+TEST_F(EngineTest, RandomCompanyChangesNothing) {
+    for (uint32_t seed = 0; seed < 25; ++seed) {
+        std::mt19937 random(seed);
+        const auto below = [&](uint32_t n) { return static_cast<uint32_t>(random() % n); };
+        start({.vocabulary = kByteTokenizerSize,
+               .blocks = 12 + below(20),
+               .sequences_max = 1 + below(6),
+               .sequence_tokens_max = 160,
+               .step_tokens_max = 8 + below(40)},
+              {.slice_tokens_max = 1 + below(20)});
+        struct One {
+            std::string prompt;
+            uint32_t count;
+            bool cancelled;
+            std::shared_ptr<Generation> log;
+        };
+        std::vector<One> all;
+        for (int i = 0; i < 40; ++i) {
+            std::string prompt = below(2) == 0 ? "a common beginning of many prompts, " : "";
+            for (uint32_t n = 1 + below(80); n > 0; --n)
+                prompt += static_cast<char>('a' + below(3));
+            const uint32_t count = 1 + below(40);
+            all.push_back({prompt, count, below(5) == 0,
+                           submit(request(prompt, count), {.domain = {below(2), 0}})});
+            if (all.back().cancelled) all.back().log->cancel();
+        }
+        for (const One& one : all) {
+            const Result result = read(*one.log);
+            ASSERT_FALSE(result.error) << result.error->message;
+            const auto expected = alone(one.prompt, one.count);
+            const auto& tokens = result.tokens[0];
+            if (!one.cancelled) ASSERT_EQ(tokens.size(), one.count) << "seed " << seed;
+            ASSERT_TRUE(std::equal(tokens.begin(), tokens.end(), expected.begin()))
+                << "seed " << seed;
+        }
+        engine_->drain(system_clock().now_us() + 1'000'000);
+        const EngineState state = engine_->state();
+        EXPECT_EQ(state.room.tokens_free, state.room.tokens_total);
+    }
+}
+
+TEST_F(EngineTest, StopStringsAcrossTokensAreCutOff) {
+    start(kFake);
+    std::string text;
+    const auto tokens = alone("find a stop", 200);
+    // The fake's bytes are arbitrary; take three neighbours that are plain letters as the stop.
+    size_t at = 0;
+    const auto letter = [&](size_t i) { return tokens[i] > 32 && tokens[i] < 127; };
+    while (at + 2 < tokens.size() && !(letter(at) && letter(at + 1))) ++at;
+    ASSERT_LT(at + 2, tokens.size());
+    const std::string stop = {static_cast<char>(tokens[at]), static_cast<char>(tokens[at + 1])};
+    Request r = request("find a stop", 200);
+    r.stop = {"never in there", stop};
+    const Result result = read(*submit(r));
+    EXPECT_EQ(result.finished[0]->end, End::Stop);
+    EXPECT_EQ(result.finished[0]->stop, stop);
+    EXPECT_EQ(result.texts[0].find(stop), std::string::npos);
+    EXPECT_LE(result.tokens[0].size(), at + 2);
+}
+
+TEST_F(EngineTest, RefusesDeadlinesAndFullQueues) {
+    start({.vocabulary = kByteTokenizerSize, .sequences_max = 1, .step_us = 2000},
+          {.queue_max = 2});
+    const auto running = submit(request("first", 100));
+    const auto late =
+        submit(request("late", 100), {.deadline_us = system_clock().now_us() + 20'000});
+    EXPECT_EQ(read(*late).error->code, Code::DeadlineExceeded);
+    std::vector<std::shared_ptr<Generation>> many;
+    for (int i = 0; i < 6; ++i) many.push_back(submit(request("many", 3)));
+    EXPECT_EQ(read(*many.back()).error->code, Code::Overloaded);
+    running->cancel();
+    EXPECT_EQ(read(*running).finished[0]->end, End::Cancelled);
+    EXPECT_FALSE(read(*many.front()).error);
+}
+
+TEST_F(EngineTest, AFailureEndsOnlyWhatItHit) {
+    start({.vocabulary = kByteTokenizerSize, .fail_at_step = 5, .nan_at_step = 12});
+    EXPECT_EQ(read(*submit(request("fails", 50))).error->code, Code::DeviceLost);
+    EXPECT_EQ(read(*submit(request("not a number", 50))).error->code, Code::Internal);
+    EXPECT_EQ(read(*submit(request("fine", 30))).tokens[0], alone("fine", 30));
+}
+
+TEST_F(EngineTest, DrainsAndThenRefuses) {
+    start({.vocabulary = kByteTokenizerSize, .step_us = 1000});
+    const auto short_one = submit(request("short", 5));
+    const auto long_one = submit(request("long", 400));
+    engine_->drain(system_clock().now_us() + 100'000);
+    EXPECT_FALSE(read(*short_one).error);
+    EXPECT_EQ(read(*long_one).error->code, Code::NotReady);
+    EXPECT_EQ(read(*submit(request("after", 5))).error->code, Code::NotReady);
+}
+
+TEST_F(EngineTest, PreparesOnlyWhatCanFit) {
+    start({.vocabulary = kByteTokenizerSize, .blocks = 4});
+    const auto refused = engine_->prepare(request(std::string(64, 'x'), 5), {});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Code::TooLong);
+    EXPECT_EQ(refused.error().message.find("This model's maximum context length is 64 tokens"), 0U);
+    EXPECT_EQ(engine_->prepare(request(std::string(60, 'x'), 50), {}).value()->max_tokens(), 4U);
+    EXPECT_EQ(engine_->prepare(request("", 5), {}).error().code, Code::Invalid);
+    Request chat = request("", 5);
+    chat.prompt = std::vector<Message>{{"user", "hi"}};
+    EXPECT_EQ(engine_->prepare(chat, {}).error().code, Code::Unsupported);
+}
+
+TEST(StopStrings, HoldsBackOnlyWhatMayBeginOne) {
+    StopStrings stops({"END", "\n\n"});
+    EXPECT_EQ(stops.push("text E"), "text ");
+    EXPECT_EQ(stops.push("N"), "");
+    EXPECT_EQ(stops.push("x"), "ENx");
+    EXPECT_EQ(stops.push("a\n"), "a");
+    EXPECT_EQ(stops.finish(), "\n");
+    EXPECT_EQ(stops.push("b\n\nEND"), "b");
+    EXPECT_EQ(stops.matched(), "\n\n");
+}
+
+TEST(ChatContext, EscapesWhatJsonNeeds) {
+    EXPECT_EQ(chat_context({{"user", "a\"\\\n\x01"}, {"assistant", "}"}}),
+              "{\"messages\":[{\"role\":\"user\",\"content\":\"a\\\"\\\\\\u000a\\u0001\"},"
+              "{\"role\":\"assistant\",\"content\":\"}\"}],\"add_generation_prompt\":true}");
+}
+
+}  // namespace
+}  // namespace dunlin

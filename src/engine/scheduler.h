@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "engine/sequence.h"
+
+namespace dunlin {
+
+/// Decides which tokens each step computes. Every sequence has tokens that are not computed yet:
+/// one when it is decoding, many when its prompt is new; a step takes first the ones, then slices
+/// of the many in order of admission, until the step is full. So a long prompt never stops the
+/// others.
+///
+/// Where room runs out, the newest sequence gives way: it is closed, its prefix stays cached, and
+/// it waits at the front of the queue. The oldest can always go on, because a sequence that could
+/// not fit alone was refused when it came; so every sequence ends.
+///
+/// Deterministic: no threads, no clock. One engine's thread only.
+class Scheduler {
+ public:
+    Scheduler(Runner& runner, uint32_t slice_tokens_max)
+        : runner_(runner), slice_tokens_max_(slice_tokens_max) {}
+
+    void enqueue(std::unique_ptr<Sequence> sequence) { waiting_.push_back(std::move(sequence)); }
+
+    /// What to compute next; empty when there is nothing to do. The spans point into sequences that
+    /// stay until their removal. `refused` receives sequences that the runner will never take.
+    struct Row {
+        Sequence* sequence;
+        Span span;
+    };
+    struct Refusal {
+        std::unique_ptr<Sequence> sequence;
+        Error error;
+    };
+    std::vector<Row> next(std::vector<Refusal>& refused);
+
+    /// Takes a sequence out, running or waiting. Its state stays cached unless it is broken.
+    std::unique_ptr<Sequence> remove(Sequence* sequence, Keep keep);
+
+    const std::deque<std::unique_ptr<Sequence>>& waiting() const { return waiting_; }
+    const std::vector<std::unique_ptr<Sequence>>& running() const { return running_; }
+    bool idle() const { return waiting_.empty() && running_.empty(); }
+
+ private:
+    void admit(std::vector<Refusal>& refused);
+    bool attach(Sequence& sequence);
+    bool make_room(Sequence& sequence, uint32_t tokens);
+    void preempt(size_t index);
+
+    Runner& runner_;
+    const uint32_t slice_tokens_max_;
+    uint64_t admissions_ = 0;
+    std::deque<std::unique_ptr<Sequence>> waiting_;
+    std::vector<std::unique_ptr<Sequence>> running_;  // in order of admission
+};
+
+}  // namespace dunlin

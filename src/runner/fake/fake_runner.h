@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "runner/runner.h"
+
+namespace dunlin {
+
+/// A Runner without a model, for tests of everything around it: real blocks and prefixes, but the
+/// state of a token is a digest of all tokens before it, and the logits are made from that digest.
+/// So any mistake about which tokens came before changes the answer.
+struct FakeSettings {
+    uint32_t vocabulary = 256;
+    uint32_t blocks = 64;
+    uint32_t sequences_max = 8;
+    uint32_t sequence_tokens_max = 512;
+    uint32_t step_tokens_max = 64;
+    uint32_t step_us = 0;       // how long a step takes
+    uint64_t fail_at_step = 0;  // this launch() fails with DeviceLost; 0: none
+    uint64_t nan_at_step = 0;   // this step's first output is not finite; 0: none
+};
+
+std::unique_ptr<Runner> make_fake_runner(const FakeSettings& settings);
+
+/// The token that greedy sampling of a fake runner gives after `tokens`.
+TokenId fake_next_token(std::span<const TokenId> tokens, uint32_t vocabulary);
+
+}  // namespace dunlin
