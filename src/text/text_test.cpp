@@ -134,6 +134,8 @@ TEST(ChatTemplate, RendersAsTransformersDoes) {
     EXPECT_EQ(*render("{{ x | tojson(ensure_ascii=True, indent=2) }}", R"({"x":{"a":"é"}})"),
               "{\n  \"a\": \"\\u00e9\"\n}");
     EXPECT_EQ(*render("{{ strftime_now('%d %B %Y') }}", "{}"), "14 November 2023");
+    EXPECT_EQ(*render("{{ 1 if tools is iterable else 0 }}", R"({"tools":null})"), "0");
+    EXPECT_EQ(*render("{{ 1 if tools is iterable else 0 }}", R"({"tools":[]})"), "1");
     EXPECT_EQ(*render("{% generation %}x{% endgeneration %}", "{}"), "x");
 }
 

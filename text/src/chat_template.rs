@@ -56,6 +56,9 @@ impl ChatTemplate {
         environment.set_recursion_limit(64);
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         environment.add_filter("tojson", python_json::tojson);
+        // Here None could be walked over like an empty list; in Python it cannot, and templates ask
+        // `tools is iterable` before they take its length.
+        environment.add_test("iterable", |value: Value| !value.is_none() && value.try_iter().is_ok());
         environment.add_function("raise_exception", |message: String| -> std::result::Result<Value, minijinja::Error> {
             Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
         });
