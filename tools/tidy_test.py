@@ -1,0 +1,48 @@
+#!/usr/bin/env python3
+"""Every rule of tidy.py finds a violation planted for it, and leaves alone what only looks like one."""
+
+import unittest
+
+import tidy
+
+PLANTED = [
+    ("src/net/a.cpp", "std::regex pattern;"),
+    ("src/net/a.cpp", "#include <regex>"),
+    ("src/net/a.cpp", "std::abort();"),
+    ("src/net/a.cpp", "auto n = strtoul(text, &end, 10);"),
+    ("src/net/a.h", "auto n = std::atoi(text);"),
+    ("src/net/a.h", "#include <boost/beast/http.hpp>"),
+    ("src/json/a.h", "#include <boost/json.hpp>"),
+    ("src/app/a.h", "#include <spdlog/spdlog.h>"),
+    ("src/app/a.h", "#include <CLI/CLI.hpp>"),
+    ("src/app/a.h", "#include <toml++/toml.h>"),
+    ("src/app/a.cpp", "// TODO: later"),
+    ("scripts/serve", "# FIXME"),
+    ("src/app/a.cpp", "\n" * (tidy.LINES_MAX + 1)),
+]
+ALLOWED = [
+    ("src/base/check.cpp", "std::abort();"),
+    ("src/json/a.cpp", "#include <boost/json.hpp>"),
+    ("src/net/a.cpp", "ask_abort_handler();"),
+    ("src/app/a.cpp", "\n" * tidy.LINES_MAX),
+]
+
+
+class TidyTest(unittest.TestCase):
+    def test_finds_each_planted_violation_once(self):
+        for name, text in PLANTED:
+            with self.subTest(name=name, text=text[:40]):
+                self.assertEqual(len(tidy.check_file(name, text)), 1)
+
+    def test_every_rule_has_a_planted_violation(self):
+        for _, pattern, _, advice in tidy.RULES:
+            self.assertTrue(any(pattern.search(text) for _, text in PLANTED), advice)
+
+    def test_leaves_alone_what_is_allowed(self):
+        for name, text in ALLOWED:
+            with self.subTest(name=name, text=text[:40]):
+                self.assertEqual(tidy.check_file(name, text), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
