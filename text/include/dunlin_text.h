@@ -19,10 +19,17 @@ enum { DT_OK = 0, DT_INVALID = 1, DT_TOO_LARGE = 2, DT_UNSUPPORTED = 3, DT_INTER
 typedef struct dt_tokenizer dt_tokenizer;
 typedef struct dt_template dt_template;
 
-typedef struct { const uint8_t* data; size_t size; } dt_view;
-typedef struct { uint8_t* data; size_t size, capacity; } dt_buffer; /* owned by this library */
+typedef struct {
+    const uint8_t* data;
+    size_t size;
+} dt_view;
+typedef struct {
+    uint8_t* data;
+    size_t size, capacity;
+} dt_buffer; /* owned by this library */
 
-/* A GGUF file's vocabulary. Kinds: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte. */
+/* A GGUF file's vocabulary. Kinds: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6
+ * byte. */
 typedef struct {
     dt_view model; /* "gpt2": byte-level BPE; "llama": SentencePiece BPE */
     dt_view pre;   /* name of the pre-tokenizer; byte-level only */
