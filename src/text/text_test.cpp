@@ -136,6 +136,7 @@ TEST(ChatTemplate, RendersAsTransformersDoes) {
     EXPECT_EQ(*render("{{ strftime_now('%d %B %Y') }}", "{}"), "14 November 2023");
     EXPECT_EQ(*render("{{ 1 if tools is iterable else 0 }}", R"({"tools":null})"), "0");
     EXPECT_EQ(*render("{{ 1 if tools is iterable else 0 }}", R"({"tools":[]})"), "1");
+    EXPECT_EQ(*render("{{ '{\\n\\na\\n' | indent(2, first=true) }}|", "{}"), "  {\n\n  a\n|");
     EXPECT_EQ(*render("{% generation %}x{% endgeneration %}", "{}"), "x");
 }
 

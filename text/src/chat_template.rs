@@ -6,12 +6,13 @@
 use crate::error::{Error, Result};
 use crate::python_json;
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Serde;
+use minijinja::value::{from_args, Kwargs, Rest, Serde, ValueOrKwargs};
 use minijinja::{Environment, ErrorKind, Value};
 
 const SOURCE_BYTES_MAX: usize = 1 << 20;
 const CONTEXT_BYTES_MAX: usize = 64 << 20;
 const OUTPUT_BYTES_MAX: usize = 16 << 20;
+const INDENT_MAX: usize = 64;
 const FUEL: u64 = 50_000_000;
 const NAME: &str = "chat";
 
@@ -56,6 +57,7 @@ impl ChatTemplate {
         environment.set_recursion_limit(64);
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         environment.add_filter("tojson", python_json::tojson);
+        environment.add_filter("indent", indent);
         // Here None could be walked over like an empty list; in Python it cannot, and templates ask
         // `tools is iterable` before they take its length.
         environment.add_test("iterable", |value: Value| !value.is_none() && value.try_iter().is_ok());
@@ -94,6 +96,32 @@ impl ChatTemplate {
         }
         String::from_utf8(out.0).map_err(|_| Error::internal("a template gave broken UTF-8"))
     }
+}
+
+/// Jinja's `indent(width=4, first=false, blank=false)`: a line break at the end stays, which
+/// minijinja's own filter takes away.
+fn indent(text: String, arguments: Rest<ValueOrKwargs>) -> std::result::Result<String, minijinja::Error> {
+    let arguments = arguments.into_values();
+    let (positional, named): (&[Value], Kwargs) = from_args(&arguments)?;
+    let given = |at: usize, name: &str| -> std::result::Result<Option<Value>, minijinja::Error> {
+        Ok(named.get::<Option<Value>>(name)?.or_else(|| positional.get(at).cloned()))
+    };
+    let width = given(0, "width")?.map_or(Ok(4), usize::try_from)?.min(INDENT_MAX);
+    let first = given(1, "first")?.is_some_and(|v| v.is_true());
+    let blank = given(2, "blank")?.is_some_and(|v| v.is_true());
+    named.assert_all_used()?;
+    let margin = " ".repeat(width);
+    let mut out = String::new();
+    for (at, line) in text.split('\n').enumerate() {
+        if at > 0 {
+            out.push('\n');
+        }
+        if (at == 0 && first) || (at > 0 && (blank || !line.is_empty())) {
+            out.push_str(&margin);
+        }
+        out.push_str(line);
+    }
+    Ok(out)
 }
 
 /// Takes so many bytes and no more.

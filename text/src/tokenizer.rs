@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 use tokenizers::decoders::DecoderWrapper;
 use tokenizers::models::bpe::BPE;
+use tokenizers::normalizers::unicode::NFC;
 use tokenizers::normalizers::{Prepend, Replace, Sequence as Normalizers};
 use tokenizers::{AddedToken, Tokenizer as Inner};
 
@@ -224,6 +225,9 @@ fn byte_level_bpe(spec: &Spec) -> Result<Inner> {
         .map_err(library)?;
     let mut inner = Inner::new(model);
     inner.with_pre_tokenizer(Some(pre_tokenizer::byte_level(&spec.pre)?));
+    if spec.pre == "qwen2" {
+        inner.with_normalizer(Some(NFC)).map_err(library)?;
+    }
     Ok(inner)
 }
 
