@@ -1,0 +1,150 @@
+#include "app/load_model.h"
+
+#include <cstdlib>
+#include <map>
+
+#include "engine/byte_tokenizer.h"
+#include "formats/model_config.h"
+#include "runner/fake/fake_runner.h"
+
+namespace dunlin {
+namespace {
+
+/// The type that most of a file's bytes have.
+std::string main_type(const GgufFile& file, uint64_t& parameters) {
+    std::map<DType, uint64_t> bytes;
+    parameters = 0;
+    for (const auto name : file.names()) {
+        const TensorView& tensor = *file.find(name);
+        bytes[tensor.dtype] += tensor.data.size();
+        parameters += tensor.shape.columns() * tensor.shape.rows();
+    }
+    DType best = DType::F32;
+    for (const auto& [dtype, sum] : bytes)
+        if (sum > bytes[best]) best = dtype;
+    return std::string(to_string(best));
+}
+
+/// Everything that means the end of an answer: what the file names, and the usual turn ends.
+std::vector<TokenId> end_tokens(const GgufFile& file, const Tokenizer& tokenizer) {
+    std::vector<TokenId> ends;
+    const auto add = [&](TokenId id) {
+        if (id >= 0 && static_cast<uint32_t>(id) < tokenizer.size()) ends.push_back(id);
+    };
+    for (const char* key : {"eos_token_id", "eot_token_id", "eom_token_id"})
+        if (const auto id = file.get_uint(std::string("tokenizer.ggml.") + key))
+            add(static_cast<TokenId>(std::min<uint64_t>(*id, INT32_MAX)));
+    for (const char* piece :
+         {"<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end|>", "<end_of_turn>"}) {
+        const TokenId id = tokenizer.token_id(piece);
+        if (id >= 0 && tokenizer.token_kind(id) == TokenKind::Control) add(id);
+    }
+    return ends;
+}
+
+std::string piece_of(const GgufFile& file, const char* key) {
+    const auto id = file.get_uint(key);
+    const auto* tokens = file.get_strings("tokenizer.ggml.tokens");
+    if (!id || tokens == nullptr || *id >= tokens->size()) return {};
+    return std::string((*tokens)[*id]);
+}
+
+Expected<std::unique_ptr<ChatTemplate>> load_template(const GgufFile& file) {
+    const auto source = file.get_string("tokenizer.chat_template");
+    if (!source) return std::unique_ptr<ChatTemplate>();
+    return chat_template_from_source(*source, piece_of(file, "tokenizer.ggml.bos_token_id"),
+                                     piece_of(file, "tokenizer.ggml.eos_token_id"));
+}
+
+}  // namespace
+
+Expected<std::shared_ptr<const Tokenizer>> load_tokenizer(const GgufFile& file) {
+    const auto* tokens = file.get_strings("tokenizer.ggml.tokens");
+    const auto* types = file.get_ints("tokenizer.ggml.token_type");
+    if (tokens == nullptr)
+        return fail(Code::Unsupported, "the file has no vocabulary (tokenizer.ggml.tokens)");
+    std::vector<int32_t> kinds(tokens->size(), 1);
+    if (types != nullptr)
+        for (size_t i = 0; i < std::min(kinds.size(), types->size()); ++i)
+            kinds[i] = static_cast<int32_t>((*types)[i]);
+    std::vector<float> scores;
+    if (const auto* found = file.get_floats("tokenizer.ggml.scores"))
+        for (const double score : *found) scores.push_back(static_cast<float>(score));
+    static const std::vector<std::string_view> kNone;
+    const auto* merges = file.get_strings("tokenizer.ggml.merges");
+    const auto id = [&](const char* key) {
+        const auto value = file.get_uint(std::string("tokenizer.ggml.") + key);
+        return value && *value < tokens->size() ? static_cast<TokenId>(*value) : -1;
+    };
+    auto made = tokenizer_from_vocabulary(
+        {.model = file.get_string("tokenizer.ggml.model").value_or(""),
+         .pre = file.get_string("tokenizer.ggml.pre").value_or("gpt-2"),
+         .tokens = *tokens,
+         .kinds = kinds,
+         .scores = scores,
+         .merges = merges == nullptr ? kNone : *merges,
+         .bos = id("bos_token_id"),
+         .eos = id("eos_token_id"),
+         .unk = id("unknown_token_id"),
+         .add_bos = file.get_bool("tokenizer.ggml.add_bos_token").value_or(false),
+         .add_eos = file.get_bool("tokenizer.ggml.add_eos_token").value_or(false),
+         .add_space_prefix = file.get_bool("tokenizer.ggml.add_space_prefix").value_or(true)});
+    if (!made) return std::unexpected(made.error());
+    return std::shared_ptr<const Tokenizer>(std::move(*made));
+}
+
+Expected<ModelFacts> inspect_model(const ModelEntry& entry) {
+    if (entry.path == "fake") return ModelFacts{.architecture = "fake", .quantization = "none"};
+    const auto file = GgufFile::open(entry.path);
+    if (!file) return std::unexpected(file.error());
+    ModelFacts facts;
+    facts.architecture = (*file)->get_string("general.architecture").value_or("");
+    facts.quantization = main_type(**file, facts.parameters);
+    facts.file_bytes = (*file)->file_bytes();
+    facts.context_tokens = static_cast<uint32_t>(std::min<uint64_t>(
+        UINT32_MAX, (*file)->get_uint(facts.architecture + ".context_length").value_or(0)));
+    return facts;
+}
+
+Expected<std::shared_ptr<Engine>> load_engine(const ModelEntry& entry, const LoadSettings& settings,
+                                              const Clock& clock, Metrics& metrics) {
+    EngineSettings engine = settings.engine;
+    engine.model = entry.id;
+    if (entry.path == "fake") {
+        engine.end_tokens = {kByteTokenizerEnd};
+        auto chat = chat_template_from_source(
+            "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant:", "", "");
+        if (!chat) return std::unexpected(chat.error());
+        return make_engine(make_fake_runner({.vocabulary = kByteTokenizerSize,
+                                             .blocks = 4096,
+                                             .sequences_max = 64,
+                                             .sequence_tokens_max = 8192,
+                                             .step_tokens_max = 512,
+                                             .step_us = 2000}),
+                           make_byte_tokenizer(), std::move(*chat), engine, clock, metrics);
+    }
+    auto file = GgufFile::open(entry.path);
+    if (!file) return std::unexpected(file.error());
+    const auto config = model_config_from_gguf(**file);
+    if (!config) return std::unexpected(config.error());
+    auto tokenizer = load_tokenizer(**file);
+    if (!tokenizer) return std::unexpected(tokenizer.error());
+    auto chat = load_template(**file);
+    if (!chat) return std::unexpected(chat.error());
+    auto runner = make_native_runner(*config, **file, settings.native);
+    if (!runner) return std::unexpected(runner.error());
+    engine.end_tokens = end_tokens(**file, **tokenizer);
+    return make_engine(std::move(*runner), std::move(*tokenizer), std::move(*chat), engine, clock,
+                       metrics);
+}
+
+std::string default_model_path() {
+    const char* cache = std::getenv("XDG_CACHE_HOME");
+    const char* home = std::getenv("HOME");
+    const std::string base = cache != nullptr && *cache != '\0'
+                                 ? std::string(cache)
+                                 : std::string(home == nullptr ? "" : home) + "/.cache";
+    return base + "/dunlin/models/SmolLM2-135M-Instruct.Q4_1.gguf";
+}
+
+}  // namespace dunlin

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "engine/engine.h"
+#include "engine/local_engine.h"
+#include "formats/gguf.h"
+#include "registry/local_registry.h"
+#include "runner/native/native_runner.h"
+
+namespace dunlin {
+
+/// What a GGUF file says in its header. Errors: what GgufFile::open gives.
+Expected<ModelFacts> inspect_model(const ModelEntry& entry);
+
+struct LoadSettings {
+    NativeSettings native;
+    EngineSettings engine;  // model and end_tokens are filled from the entry and the file
+};
+
+/// Opens a GGUF file and puts tokenizer, template, weights and scheduler together. A path "fake"
+/// gives the fake runner, for trying everything but the model.
+Expected<std::shared_ptr<Engine>> load_engine(const ModelEntry& entry, const LoadSettings& settings,
+                                              const Clock& clock, Metrics& metrics);
+
+/// The tokenizer that a GGUF file describes.
+Expected<std::shared_ptr<const Tokenizer>> load_tokenizer(const GgufFile& file);
+
+/// Where the default model lies once scripts/fetch-model has brought it.
+std::string default_model_path();
+inline constexpr const char* kDefaultModel = "SmolLM2-135M-Instruct";
+
+}  // namespace dunlin

@@ -1,0 +1,7 @@
+# The program itself.
+find_package(CLI11 REQUIRED)
+target_link_libraries(${rung_target} PRIVATE CLI11::CLI11)
+add_executable(dunlin ${CMAKE_CURRENT_LIST_DIR}/main.cpp)
+target_link_libraries(dunlin PRIVATE ${rung_target} CLI11::CLI11)
+target_compile_definitions(dunlin PRIVATE DUNLIN_VERSION="${PROJECT_VERSION}")
+set_target_properties(dunlin PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})

@@ -1,0 +1,198 @@
+#include "registry/local_registry.h"
+
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "base/log.h"
+
+namespace dunlin {
+
+std::string_view to_string(ModelState state) {
+    switch (state) {
+        case ModelState::NotDownloaded:
+            return "not_downloaded";
+        case ModelState::OnDisk:
+            return "on_disk";
+        case ModelState::Loading:
+            return "loading";
+        case ModelState::Loaded:
+            return "loaded";
+        case ModelState::Failed:
+            return "failed";
+    }
+    return "failed";
+}
+
+namespace {
+
+class LocalRegistry final : public Registry {
+ public:
+    LocalRegistry(RegistrySettings settings, const Clock& clock, Metrics& metrics)
+        : settings_(std::move(settings)), clock_(clock), metrics_(metrics) {
+        for (const ModelEntry& entry : settings_.models) {
+            Model& model = models_.emplace_back();
+            model.entry = entry;
+            model.info.id = entry.id;
+            model.info.created_unix_s = clock.unix_s();
+            model.info.reason = entry.reason;
+            if (entry.path.empty()) continue;
+            const auto facts = settings_.inspect(entry);
+            model.info.state = facts ? ModelState::OnDisk : ModelState::Failed;
+            if (!facts) {
+                model.info.reason = facts.error().message;
+                log_error("registry", "a model cannot be used",
+                          {{"model", entry.id}, {"error", facts.error().message}});
+                continue;
+            }
+            model.info.architecture = facts->architecture;
+            model.info.quantization = facts->quantization;
+            model.info.file_bytes = facts->file_bytes;
+            model.info.parameters = facts->parameters;
+            model.info.context_tokens = facts->context_tokens;
+        }
+    }
+
+    ~LocalRegistry() override {
+        for (Model& model : models_)
+            if (model.loader.joinable()) model.loader.join();
+    }
+
+    std::vector<ModelInfo> list() const override {
+        const std::lock_guard lock(mutex_);
+        std::vector<ModelInfo> out;
+        for (const Model& model : models_) out.push_back(model.info);
+        return out;
+    }
+
+    Expected<std::string> resolve(std::string_view name) const override {
+        const auto alias = settings_.aliases.find(name);
+        const std::string_view id = name.empty()                       ? settings_.default_model
+                                    : alias != settings_.aliases.end() ? alias->second
+                                                                       : name;
+        for (const Model& model : models_)
+            if (model.entry.id == id) return model.entry.id;
+        return unknown(name);
+    }
+
+    Expected<ModelInfo> find(std::string_view id) const override {
+        const std::lock_guard lock(mutex_);
+        for (const Model& model : models_)
+            if (model.entry.id == id) return model.info;
+        return unknown(id);
+    }
+
+    void acquire(std::string_view id, Acquired done) override {
+        std::unique_lock lock(mutex_);
+        Model* model = nullptr;
+        for (Model& one : models_)
+            if (one.entry.id == id) model = &one;
+        if (model == nullptr) {
+            lock.unlock();
+            return done(unknown(id));
+        }
+        if (model->engine) {
+            auto engine = model->engine;
+            lock.unlock();
+            return done(std::move(engine));
+        }
+        if (model->info.state == ModelState::NotDownloaded || draining_) {
+            Error error{Code::NotReady,
+                        draining_ ? "the server is shutting down" : model->info.reason};
+            lock.unlock();
+            return done(std::unexpected(std::move(error)));
+        }
+        model->waiting.push_back(std::move(done));
+        if (model->info.state == ModelState::Loading) return;
+        model->info.state = ModelState::Loading;
+        if (model->loader.joinable()) model->loader.join();  // an earlier try, long over
+        model->loader = std::thread([this, model] { load(*model); });
+    }
+
+    std::shared_ptr<Engine> loaded(std::string_view id) const override {
+        const std::lock_guard lock(mutex_);
+        for (const Model& model : models_)
+            if (model.entry.id == id) return model.engine;
+        return nullptr;
+    }
+
+    void drain(int64_t until_us) override {
+        std::vector<std::shared_ptr<Engine>> engines;
+        {
+            const std::lock_guard lock(mutex_);
+            draining_ = true;
+            for (Model& model : models_)
+                if (model.engine) engines.push_back(model.engine);
+        }
+        for (const auto& engine : engines) engine->drain(until_us);
+        const std::lock_guard lock(mutex_);
+        for (Model& model : models_) model.engine.reset();
+    }
+
+ private:
+    struct Model {
+        ModelEntry entry;
+        ModelInfo info;
+        std::shared_ptr<Engine> engine;
+        std::vector<Acquired> waiting;
+        std::thread loader;
+    };
+
+    static std::unexpected<Error> unknown(std::string_view name) {
+        return fail(Code::ModelNotFound,
+                    "The model '" + std::string(name.substr(0, 200)) +
+                        "' does not exist; GET "
+                        "/v1/models lists those that do.",
+                    "model");
+    }
+
+    void load(Model& model) {
+        const int64_t began = clock_.now_us();
+        auto engine = settings_.load(model.entry);
+        const double load_ms = static_cast<double>(clock_.now_us() - began) / 1e3;
+        std::vector<Acquired> waiting;
+        {
+            const std::lock_guard lock(mutex_);
+            waiting.swap(model.waiting);
+            model.info.state = engine ? ModelState::Loaded : ModelState::Failed;
+            if (engine) {
+                model.engine = *engine;
+                model.info.reason.clear();
+                model.info.load_ms = load_ms;
+                model.info.capabilities = (*engine)->capabilities();
+                model.info.device = "cpu";
+                model.info.engine = "native";
+            } else {
+                model.info.reason = engine.error().message;
+            }
+        }
+        if (engine) {
+            metrics_
+                .histogram("dunlin_model_load_duration_seconds", "Time to load a model",
+                           {{"model", model.entry.id}})
+                .observe(load_ms / 1e3);
+            log_info("registry", "model loaded", {{"model", model.entry.id}, {"load_ms", load_ms}});
+        } else {
+            log_error("registry", "a model failed to load",
+                      {{"model", model.entry.id}, {"error", engine.error().message}});
+        }
+        for (Acquired& done : waiting) done(engine);
+    }
+
+    const RegistrySettings settings_;
+    const Clock& clock_;
+    Metrics& metrics_;
+    mutable std::mutex mutex_;
+    std::deque<Model> models_;  // never changes in number after construction
+    bool draining_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Registry> make_registry(RegistrySettings settings, const Clock& clock,
+                                        Metrics& metrics) {
+    return std::make_unique<LocalRegistry>(std::move(settings), clock, metrics);
+}
+
+}  // namespace dunlin
