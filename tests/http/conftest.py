@@ -35,8 +35,7 @@ class Server:
         self.port = port or free_port()
         self.log = open(folder / "server.log", "w+")
         self.process = subprocess.Popen(
-            [binary(), "serve", "--model", MODEL, "--port", str(self.port),
-             "--data-dir", str(folder)],
+            [binary(), "serve", "--model", MODEL, "--port", str(self.port)],
             stdout=self.log, stderr=subprocess.STDOUT)
 
     @property

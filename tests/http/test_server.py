@@ -94,7 +94,7 @@ def test_sigterm_lets_streams_finish(own_server):
 
 def test_port_in_use(server, tmp_path):
     second = subprocess.run(
-        [binary(), "serve", "--model", MODEL, "--port", str(server.port), "--data-dir", str(tmp_path)],
+        [binary(), "serve", "--model", MODEL, "--port", str(server.port)],
         capture_output=True, text=True, timeout=60)
     assert second.returncode != 0
     assert "is in use" in second.stdout + second.stderr

@@ -8,6 +8,7 @@
 
 #include "app/command.h"
 #include "app/load_model.h"
+#include "base/log.h"
 #include "json/json.h"
 
 namespace dunlin {
@@ -99,8 +100,9 @@ void generate(const GenerateOptions& options) {
     std::printf(
         "{\"prompt_tokens\":%s,\"tokens\":%s,\"text\":%s,\"timings\":{\"prefill_ms\":%.3f,"
         "\"decode_ms\":%.3f}}\n",
-        list(prompt).c_str(), list(outcome.tokens).c_str(), json_quoted(outcome.text).c_str(),
-        timings.prefill_ms.value_or(0), decode_ms);
+        list(prompt).c_str(), list(outcome.tokens).c_str(),
+        write_json(Json(outcome.text)).value_or("\"\"").c_str(), timings.prefill_ms.value_or(0),
+        decode_ms);
 }
 
 }  // namespace

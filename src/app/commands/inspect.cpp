@@ -13,23 +13,20 @@ namespace {
 
 constexpr size_t kShownBytesMax = 100;
 
-std::string shown(const GgufValue& value) {
-    struct Show {
-        std::string operator()(bool b) const { return b ? "true" : "false"; }
-        std::string operator()(int64_t n) const { return std::to_string(n); }
-        std::string operator()(uint64_t n) const { return std::to_string(n); }
-        std::string operator()(double x) const { return std::to_string(x); }
-        std::string operator()(std::string_view text) const {
-            const bool cut = text.size() > kShownBytesMax;
-            return "\"" + log_escape(text.substr(0, kShownBytesMax)) + (cut ? "...\"" : "\"");
-        }
-        template <class T>
-        std::string operator()(const std::vector<T>& items) const {
-            return "[" + std::to_string(items.size()) + " values]";
-        }
-    };
-    return std::visit(Show{}, value);
-}
+struct Show {
+    std::string operator()(bool b) const { return b ? "true" : "false"; }
+    std::string operator()(int64_t n) const { return std::to_string(n); }
+    std::string operator()(uint64_t n) const { return std::to_string(n); }
+    std::string operator()(double x) const { return std::to_string(x); }
+    std::string operator()(std::string_view text) const {
+        const bool cut = text.size() > kShownBytesMax;
+        return "\"" + log_escape(text.substr(0, kShownBytesMax)) + (cut ? "...\"" : "\"");
+    }
+    template <class T>
+    std::string operator()(const std::vector<T>& items) const {
+        return "[" + std::to_string(items.size()) + " values]";
+    }
+};
 
 void inspect(const std::string& path) {
     const auto file = GgufFile::open(path);
@@ -37,7 +34,8 @@ void inspect(const std::string& path) {
     std::printf("%s: GGUF version %u, %llu bytes\n\n", path.c_str(), (*file)->version(),
                 static_cast<unsigned long long>((*file)->file_bytes()));
     for (const auto key : (*file)->keys())
-        std::printf("%-44s %s\n", std::string(key).c_str(), shown(*(*file)->value(key)).c_str());
+        std::printf("%-44s %s\n", std::string(key).c_str(),
+                    std::visit(Show{}, *(*file)->value(key)).c_str());
     std::printf("\n");
     for (const auto name : (*file)->names()) {
         const TensorView& tensor = *(*file)->find(name);
