@@ -2,8 +2,10 @@
 // preempted, shared or fails beside it, an answer must be what it would be alone, and every answer
 // must end exactly once.
 
+#include <chrono>
 #include <future>
 #include <random>
+#include <thread>
 
 #include "engine/byte_tokenizer.h"
 #include "engine/local_engine.h"
@@ -205,6 +207,18 @@ TEST_F(EngineTest, DrainsAndThenRefuses) {
     EXPECT_FALSE(read(*short_one).error);
     EXPECT_EQ(read(*long_one).error->code, Code::NotReady);
     EXPECT_EQ(read(*submit(request("after", 5))).error->code, Code::NotReady);
+}
+
+TEST_F(EngineTest, DrainWaitsForAnAnswerInItsFirstStep) {
+    start({.vocabulary = kByteTokenizerSize, .step_us = 100'000});
+    const auto log = submit(request("first", 3));
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));  // the first step is under way
+    EXPECT_EQ(engine_->state().running + engine_->state().queued, 1U);
+    engine_->drain(system_clock().now_us() + 10'000'000);
+    std::vector<Event> events;
+    log->read(0, 100, events);
+    ASSERT_FALSE(events.empty());
+    EXPECT_TRUE(std::holds_alternative<Done>(events.back()));
 }
 
 TEST_F(EngineTest, PreparesOnlyWhatCanFit) {

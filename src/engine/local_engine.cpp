@@ -65,7 +65,7 @@ class LocalEngine final : public Engine {
     void step();
     void accept(Sequence& sequence, const Output& output, int64_t now);
     void finish(Sequence* sequence, const Finished& finished);
-    void fail_answer(const std::shared_ptr<Answer>& answer, const Error& error, Keep keep);
+    void fail_answer(std::shared_ptr<Answer> answer, const Error& error, Keep keep);
     void fail_all(const Error& error);
     void report_outcome(Answer& answer, std::string_view outcome);
     void note_state();
@@ -141,6 +141,8 @@ void LocalEngine::take_inbox() {
     {
         const std::lock_guard lock(mutex_);
         arrived.swap(inbox_);
+        // Counted from now on, so that neither drain() nor the queue's limit misses them.
+        for (const auto& answer : arrived) state_.queued += answer->choices_left;
     }
     for (const auto& answer : arrived)
         for (uint32_t choice = 0; choice < answer->request->request.choices; ++choice)
@@ -273,8 +275,8 @@ void LocalEngine::finish(Sequence* sequence, const Finished& finished) {
     answer.log->append(Done{answer.usage, answer.timings});
 }
 
-void LocalEngine::fail_answer(const std::shared_ptr<Answer>& answer, const Error& error,
-                              Keep keep) {
+/// By value: the caller's pointer may belong to a sequence that goes away here.
+void LocalEngine::fail_answer(std::shared_ptr<Answer> answer, const Error& error, Keep keep) {
     if (answer->choices_left == 0) return;  // another choice of it brought the failure already
     answer->choices_left = 0;
     std::vector<Sequence*> own;

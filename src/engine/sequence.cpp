@@ -40,8 +40,8 @@ Sequence::Sequence(std::shared_ptr<Answer> answer, uint32_t choice, const Tokeni
 void Sequence::accept(std::span<const float> logits, const std::vector<TokenId>& end_tokens) {
     const Request& request = answer_->request->request;
     // A model may have more rows of logits than its vocabulary has tokens.
-    const TokenId token =
-        sampler_.next(logits.first(std::min<size_t>(logits.size(), tokenizer_->size())));
+    logits = logits.first(std::min<size_t>(logits.size(), tokenizer_->size()));
+    const TokenId token = sampler_.next(logits);
     tokens_.push_back(token);
     const bool ends = !request.ignore_eos &&
                       std::find(end_tokens.begin(), end_tokens.end(), token) != end_tokens.end();
