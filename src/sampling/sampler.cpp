@@ -59,7 +59,7 @@ void Sampler::choose_candidates(std::span<const float> logits) {
     const float best = *std::max_element(logits.begin(), logits.end());
     // Probabilities relative to the best token's; what cannot matter is not even collected.
     const float scale = 1.0F / params_.temperature;
-    const float floor = std::max(params_.min_p, 1e-9F);
+    const float floor = std::clamp(params_.min_p, 1e-9F, 1.0F);
     const float cut = best + std::log(floor) * params_.temperature;
     candidates_.clear();
     for (size_t i = 0; i < logits.size(); ++i)
