@@ -34,8 +34,11 @@ RegistrySettings list_models(const std::string& model) {
     RegistrySettings settings;
     const std::string path = default_model_path();
     const bool fetched = exists(path);
-    if (fetched) settings.models.push_back({kDefaultModel, path, ""});
-    else settings.models.push_back({kDefaultModel, "", "not downloaded yet; run scripts/fetch-model"});
+    if (fetched)
+        settings.models.push_back({kDefaultModel, path, ""});
+    else
+        settings.models.push_back(
+            {kDefaultModel, "", "not downloaded yet; run scripts/fetch-model"});
     for (const char* name : {"Qwen/Qwen2.5-0.5B-Instruct", "microsoft/Phi-3.5-mini-instruct"})
         settings.models.push_back({name, "",
                                    "not downloaded, and this version cannot download it; "
