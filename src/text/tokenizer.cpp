@@ -30,7 +30,7 @@ class CrateTokenizer final : public Tokenizer {
         const int code = dt_encode(raw_, to_view(utf8), flags, &ids.raw, &error.raw);
         if (code != DT_OK) return crate_failure(code, error);
         std::vector<TokenId> out(ids.raw.size / sizeof(TokenId));
-        std::memcpy(out.data(), ids.raw.data, out.size() * sizeof(TokenId));
+        if (!out.empty()) std::memcpy(out.data(), ids.raw.data, out.size() * sizeof(TokenId));
         return out;
     }
 
