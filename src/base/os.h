@@ -30,7 +30,4 @@ class MappedFile {
     std::unique_ptr<const std::byte, Unmap> data_;
 };
 
-/// Bytes of memory the process holds now; 0 where the system does not tell.
-uint64_t resident_bytes();
-
 }  // namespace dunlin

@@ -1,5 +1,4 @@
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 
 #include <fcntl.h>
@@ -50,16 +49,6 @@ void MappedFile::release(std::span<const std::byte> range) const {
     const auto begin = (reinterpret_cast<uintptr_t>(range.data()) + page - 1) / page * page;
     const auto end = reinterpret_cast<uintptr_t>(range.data() + range.size()) / page * page;
     if (end > begin) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
-}
-
-uint64_t resident_bytes() {
-    unsigned long long total = 0;
-    unsigned long long resident = 0;
-    if (std::FILE* file = std::fopen("/proc/self/statm", "r")) {
-        if (std::fscanf(file, "%llu %llu", &total, &resident) != 2) resident = 0;
-        std::fclose(file);
-    }
-    return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
 }  // namespace dunlin

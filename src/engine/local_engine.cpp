@@ -72,6 +72,10 @@ class LocalEngine final : public Engine {
     Histogram& histogram(std::string_view name, std::string_view help) {
         return metrics_.histogram(name, help, {{"model", settings_.model}});
     }
+    Counter& tokens(const char* kind) {
+        return metrics_.counter("dunlin_tokens_total", "Tokens by kind",
+                                {{"model", settings_.model}, {"kind", kind}});
+    }
 
     std::unique_ptr<Runner> runner_;
     const std::shared_ptr<const Tokenizer> tokenizer_;
@@ -79,6 +83,15 @@ class LocalEngine final : public Engine {
     const EngineSettings settings_;
     const Clock& clock_;
     Metrics& metrics_;
+    // Looked up once: observing a token must not search the registry.
+    Histogram& queue_seconds_ =
+        histogram("dunlin_queue_duration_seconds", "Time from arrival to the first computed token");
+    Histogram& first_token_seconds_ =
+        histogram("dunlin_time_to_first_token_seconds", "Time from arrival to the first token");
+    Histogram& inter_token_seconds_ =
+        histogram("dunlin_inter_token_seconds", "Time between two tokens of one answer");
+    Histogram& inference_seconds_ =
+        histogram("dunlin_inference_duration_seconds", "Time from arrival to the end of an answer");
     Scheduler scheduler_;  // the engine thread's alone
 
     mutable std::mutex mutex_;  // guards what follows
@@ -203,8 +216,7 @@ void LocalEngine::step() {
         answer.started = true;
         answer.started_us = began;
         answer.timings.queue_ms = ms(began - answer.submitted_us);
-        histogram("dunlin_queue_duration_seconds", "Time from arrival to the first computed token")
-            .observe(seconds(began - answer.submitted_us));
+        queue_seconds_.observe(seconds(began - answer.submitted_us));
         answer.log->append(
             Started{answer.usage.prompt_tokens, answer.usage.cached_tokens, answer.reuse});
     }
@@ -249,11 +261,9 @@ void LocalEngine::accept(Sequence& sequence, const Output& output, int64_t now) 
         answer.first_token_us = now;
         answer.timings.prefill_ms = ms(now - answer.started_us);
         answer.timings.first_token_ms = ms(now - answer.submitted_us);
-        histogram("dunlin_time_to_first_token_seconds", "Time from arrival to the first token")
-            .observe(seconds(now - answer.submitted_us));
+        first_token_seconds_.observe(seconds(now - answer.submitted_us));
     } else {
-        histogram("dunlin_inter_token_seconds", "Time between two tokens of one answer")
-            .observe(seconds(now - answer.last_token_us));
+        inter_token_seconds_.observe(seconds(now - answer.last_token_us));
     }
     answer.last_token_us = now;
     ++answer.usage.completion_tokens;
@@ -298,10 +308,6 @@ void LocalEngine::fail_all(const Error& error) {
 }
 
 void LocalEngine::report_outcome(Answer& answer, std::string_view outcome) {
-    const auto tokens = [&](const char* kind) -> Counter& {
-        return metrics_.counter("dunlin_tokens_total", "Tokens by kind",
-                                {{"model", settings_.model}, {"kind", kind}});
-    };
     tokens("prompt").add(answer.usage.prompt_tokens);
     tokens("cached").add(answer.usage.cached_tokens);
     tokens("completion").add(answer.usage.completion_tokens);
@@ -309,8 +315,7 @@ void LocalEngine::report_outcome(Answer& answer, std::string_view outcome) {
         .counter("dunlin_requests_total", "Answers by how they ended",
                  {{"model", settings_.model}, {"outcome", std::string(outcome)}})
         .add();
-    histogram("dunlin_inference_duration_seconds", "Time from arrival to the end of an answer")
-        .observe(seconds(clock_.now_us() - answer.submitted_us));
+    inference_seconds_.observe(seconds(clock_.now_us() - answer.submitted_us));
 }
 
 void LocalEngine::note_state() {

@@ -3,18 +3,10 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/mix.h"
 
 namespace dunlin {
 namespace {
-
-/// The finalizer of splitmix64: every input bit reaches every output bit.
-uint64_t mix(uint64_t x) {
-    x ^= x >> 30;
-    x *= 0xbf58476d1ce4e5b9ULL;
-    x ^= x >> 27;
-    x *= 0x94d049bb133111ebULL;
-    return x ^ x >> 31;
-}
 
 Digest absorb(Digest state, uint64_t value) {
     return {mix(state.hi + value + 0x9e3779b97f4a7c15ULL), mix(state.lo ^ mix(value + state.hi))};

@@ -54,7 +54,7 @@ uint64_t Features::bytes() const {
 
 Rotary make_rotary(const ModelConfig& config) {
     const RopeScaling& scaling = config.rope_scaling;
-    Rotary rotary{.frequencies = {}, .magnitude = 1.0F, .interleaved = config.rope_interleaved};
+    Rotary rotary{.frequencies = {}, .interleaved = config.rope_interleaved};
     for (uint32_t i = 0; i < config.rotary_dim / 2; ++i) {
         double frequency = std::pow(static_cast<double>(config.rope_theta),
                                     -2.0 * i / static_cast<double>(config.rotary_dim));
@@ -101,8 +101,8 @@ void embed(Pass& pass, const PackedMatrix& embedding, const Rotary& rotary) {
                 float* angles = pass.space.angles.data() + row * 2 * pairs;
                 for (size_t pair = 0; pair < pairs; ++pair) {
                     const double angle = rotary.frequencies[pair] * (sequence.first_position + i);
-                    angles[2 * pair] = static_cast<float>(std::cos(angle)) * rotary.magnitude;
-                    angles[2 * pair + 1] = static_cast<float>(std::sin(angle)) * rotary.magnitude;
+                    angles[2 * pair] = static_cast<float>(std::cos(angle));
+                    angles[2 * pair + 1] = static_cast<float>(std::sin(angle));
                 }
                 embedding.unpack_row(static_cast<size_t>(pass.batch.tokens[row]),
                                      {pass.space.hidden.row(row), embedding.columns()});

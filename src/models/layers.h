@@ -43,7 +43,6 @@ struct Linear {
 /// Rotary frequencies of a model: the angle of pair i at position p is p * frequency[i].
 struct Rotary {
     std::vector<double> frequencies;  // [rotary_dim / 2]
-    float magnitude = 1.0F;           // of both sine and cosine (Yarn)
     bool interleaved = false;         // pairs (2i, 2i + 1), else (i, i + rotary_dim / 2)
 };
 Rotary make_rotary(const ModelConfig& config);
