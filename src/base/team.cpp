@@ -33,16 +33,19 @@ size_t Worker::take(size_t grain) {
     return team_.ticket_.fetch_add(grain, std::memory_order_relaxed);
 }
 
-void Worker::barrier() {
-    const uint32_t phase = phase_++;
-    if (team_.arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == team_.size_) {
-        team_.arrived_.store(0, std::memory_order_relaxed);
-        team_.ticket_.store(0, std::memory_order_relaxed);
-        team_.phase_.store(phase + 1, std::memory_order_release);
-        team_.phase_.notify_all();
-    } else {
-        wait_while(team_.phase_, phase);
-    }
+bool Worker::arrive() {
+    return team_.arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == team_.size_;
+}
+
+void Worker::release(uint32_t phase) {
+    team_.arrived_.store(0, std::memory_order_relaxed);
+    team_.ticket_.store(0, std::memory_order_relaxed);
+    team_.phase_.store(phase, std::memory_order_release);
+    team_.phase_.notify_all();
+}
+
+void Worker::wait(uint32_t phase) {
+    wait_while(team_.phase_, phase);
 }
 
 Team::Team(uint32_t threads) : size_(threads), leader_(*this, 0) {

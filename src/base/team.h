@@ -18,7 +18,22 @@ class Worker {
     uint32_t size() const;
 
     /// Waits until every worker has come here. What any of them wrote before, all may read after.
-    void barrier();
+    void barrier() {
+        barrier([] {});
+    }
+
+    /// The same; the last to come calls `last` before anybody goes on. For what is too small to
+    /// share out: it then costs no barrier of its own.
+    template <class Last>
+    void barrier(Last&& last) {
+        const uint32_t phase = phase_++;
+        if (arrive()) {
+            last();
+            release(phase + 1);
+        } else {
+            wait(phase);
+        }
+    }
 
     /// Hands out [0, count) in pieces of `grain`, each to whichever worker asks next, and calls
     /// `body(begin, end)` for those that fell to this one. At most one loop between two barriers.
@@ -33,6 +48,9 @@ class Worker {
     friend class Team;
     Worker(Team& team, uint32_t rank) : team_(team), rank_(rank) {}
     size_t take(size_t grain);
+    bool arrive();  // true for the last
+    void release(uint32_t phase);
+    void wait(uint32_t phase);
 
     Team& team_;
     uint32_t rank_;

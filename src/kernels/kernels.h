@@ -5,21 +5,9 @@
 
 #include "kernels/isa.h"
 #include "kernels/packed_matrix.h"
+#include "kernels/quantized_rows.h"
 
 namespace dunlin {
-
-/// Rows of activations in the form that quantized weights are multiplied with: for each 32 columns
-/// a scale and signed bytes, x = scale * code, code = round(x * (127 / max|x|)). Written by
-/// Kernels::quantize_row; `columns` is a multiple of 32.
-struct QuantizedRows {
-    int8_t* codes = nullptr;   // [rows][columns]
-    float* scales = nullptr;   // [rows][columns / 32]
-    float* offsets = nullptr;  // [rows][columns / 32]: scale * (sum of the codes)
-    int32_t* sums = nullptr;   // [rows][columns / 16]: sums of 16 codes each
-    size_t columns = 0;
-
-    size_t blocks() const { return columns / kBlock; }
-};
 
 /// Keys that one piece of attention covers; pieces begin at multiples of it.
 inline constexpr uint32_t kSpanKeys = 256;
@@ -57,12 +45,14 @@ struct Kernels {
     /// (element i in lane i % 16), the lanes as a balanced tree.
     void (*rms_norm)(const float* x, const float* weight, size_t n, float eps, float* out);
 
-    /// Row `row` of `out` from n = out.columns floats.
-    void (*quantize_row)(const float* x, size_t row, const QuantizedRows& out);
+    /// Blocks [block, block + count) of row `row` of `out`, from 32 * count floats.
+    void (*quantize)(const float* x, size_t row, size_t block, size_t count,
+                     const QuantizedRows& out);
 
     /// out[t * out_stride + lane] (+)= row `16 * panel + lane` of the matrix times row t of x, for
     /// t in [row_begin, row_end). For each block ascending: the min term, then the scale term, each
-    /// one fused multiply-add. REQUIRES: a quantized matrix.
+    /// one fused multiply-add; after all blocks the outliers, ascending, one each.
+    /// REQUIRES: a quantized matrix.
     void (*multiply_quantized)(const PackedMatrix& matrix, size_t panel, const QuantizedRows& x,
                                size_t row_begin, size_t row_end, float* out, size_t out_stride,
                                bool add);

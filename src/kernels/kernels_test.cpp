@@ -56,20 +56,28 @@ std::vector<std::byte> random_tensor(DType dtype, size_t columns, size_t rows, R
 
 struct Activations {
     Activations(const Kernels& kernels, size_t rows, size_t columns, Random& random)
-        : values(random.numbers(rows * columns)),
-          codes(rows * columns),
-          scales(codes.size() / kBlock),
-          offsets(scales.size()),
-          sums(scales.size() * 2),
-          view{codes.data(), scales.data(), offsets.data(), sums.data(), columns} {
-        for (size_t r = 0; r < rows; ++r)
-            kernels.quantize_row(values.data() + r * columns, r, view);
+        : values(random.numbers(rows * columns)), buffer(rows, columns) {
+        // An outlier in every third block, at any place in it.
+        for (size_t at = 0; at < values.size(); at += 3 * kBlock)
+            values[at + random.bits() % kBlock] = random.number(5, 500);
+        quantize(kernels);
+    }
+    void quantize(const Kernels& kernels) {
+        for (size_t r = 0; r < values.size() / view.columns; ++r)
+            kernels.quantize(values.data() + r * view.columns, r, 0, view.blocks(), view);
+    }
+    /// What number `at` became.
+    float quantized(size_t at) const {
+        const size_t row = at / view.columns;
+        const size_t column = at % view.columns;
+        const size_t block = row * view.blocks() + column / kBlock;
+        const uint8_t place = view.places[row * view.place_stride() + column / kBlock];
+        if (place == column % kBlock + 1) return view.outliers[block];
+        return view.scales[block] * view.codes[at];
     }
     std::vector<float> values;
-    std::vector<int8_t> codes;
-    std::vector<float> scales, offsets;
-    std::vector<int32_t> sums;
-    QuantizedRows view;
+    QuantizedBuffer buffer;
+    const QuantizedRows& view = buffer.view();
 };
 
 class EveryIsa : public testing::TestWithParam<Isa> {
@@ -101,8 +109,7 @@ TEST_P(EveryIsa, QuantizedProductsFollowTheirDefinition) {
                 double size = 0;
                 for (size_t k = 0; k < kColumns; ++k) {
                     const size_t at = t * kColumns + k;
-                    const double product =
-                        double{w[k]} * x.codes[at] * double{x.scales[at / kBlock]};
+                    const double product = double{w[k]} * double{x.quantized(at)};
                     expected += product;
                     size += std::fabs(product);
                 }
@@ -182,17 +189,28 @@ TEST_P(EveryIsa, RowOperations) {
 }
 
 TEST_P(EveryIsa, QuantizedRowsAreWithinHalfAStep) {
-    const Activations x(kernels(), 3, 96, random_);
+    Activations x(kernels(), 3, 96, random_);
     for (size_t i = 0; i < x.values.size(); ++i) {
-        const float scale = x.scales[i / kBlock];
-        EXPECT_LE(std::fabs(x.values[i] - scale * x.codes[i]), 0.501F * scale);
-        EXPECT_GE(x.codes[i], -127);
+        EXPECT_LE(std::fabs(x.values[i] - x.quantized(i)), 0.501F * x.view.scales[i / kBlock]);
+        EXPECT_GE(x.view.codes[i], -127);
     }
-    Activations zeros(kernels(), 1, 32, random_);
-    const std::vector<float> nothing(32, 0.0F);
-    kernels().quantize_row(nothing.data(), 0, zeros.view);
-    EXPECT_EQ(zeros.scales[0], 0.0F);
-    EXPECT_EQ(zeros.codes, std::vector<int8_t>(32, 0));
+    x.values.assign(x.values.size(), 0.0F);
+    x.quantize(kernels());
+    EXPECT_EQ(x.view.scales[0], 0.0F);
+    for (size_t i = 0; i < x.values.size(); ++i) ASSERT_EQ(x.quantized(i), 0.0F);
+}
+
+TEST_P(EveryIsa, AnOutlierLeavesTheOthersTheirPrecision) {
+    Activations x(kernels(), 1, 96, random_);
+    for (float& value : x.values) value = random_.number(-1, 1);
+    x.values[32 + 7] = -900.0F;                         // far out
+    x.values[64 + 1] = 1.9F, x.values[64 + 2] = -1.0F;  // not twice the next
+    x.quantize(kernels());
+    EXPECT_EQ(x.view.places[0], 0);
+    EXPECT_EQ(x.view.places[1], 8);
+    EXPECT_EQ(x.view.places[2], 0);
+    EXPECT_EQ(x.quantized(32 + 7), -900.0F);
+    EXPECT_LE(x.view.scales[1], 1.0F / 127);
 }
 
 /// Keys and values of `tokens` tokens in blocks that lie in disorder, NaN where nothing is stored.

@@ -40,35 +40,32 @@ Parts parts_of(const ModelConfig& c) {
     return {q, q + kv};
 }
 
+const ForwardBatch::Sequence& sequence_of(const ForwardBatch& batch, size_t row) {
+    const auto after =
+        std::upper_bound(batch.sequences.begin(), batch.sequences.end(), row,
+                         [](size_t r, const ForwardBatch::Sequence& s) { return r < s.first_row; });
+    return *std::prev(after);
+}
+
 void rotate_and_store(Pass& pass, uint32_t layer, const Rotary& rotary) {
     const ModelConfig& c = pass.config;
     const Parts parts = parts_of(c);
-    // Rows are shared out, so each has to find its sequence.
-    const auto sequences = pass.batch.sequences;
-    const size_t grain = std::max<size_t>(1, pass.rows() / (4 * pass.worker.size()));
-    pass.worker.share(pass.rows(), grain, [&](size_t begin, size_t end) {
-        auto sequence = std::upper_bound(
-            sequences.begin(), sequences.end(), begin,
-            [](size_t row, const ForwardBatch::Sequence& s) { return row < s.first_row; });
-        --sequence;
-        for (size_t row = begin; row < end; ++row) {
-            if (row >= sequence->first_row + sequence->rows) ++sequence;
-            const uint32_t position = pass.space.positions[row];
-            const float* angles = pass.space.angles.data() + row * 2 * rotary.frequencies.size();
-            float* qkv = pass.space.qkv.row(row);
-            for (uint32_t h = 0; h < c.num_attention_heads; ++h)
-                rotate(rotary, angles, qkv + size_t{h} * c.head_dim);
-            const BlockId block = sequence->blocks[position / kBlockTokens];
-            for (uint32_t h = 0; h < c.num_key_value_heads; ++h) {
-                float* key = qkv + parts.key + size_t{h} * c.head_dim;
-                const float* value = qkv + parts.value + size_t{h} * c.head_dim;
-                rotate(rotary, angles, key);
-                pass.kernels.store_kv(key, value, c.head_dim, position % kBlockTokens,
-                                      pass.kv.block(layer, h, block));
-            }
+    pass.each_row(pass.rows(), [&](size_t row) {
+        const auto& sequence = sequence_of(pass.batch, row);
+        const uint32_t position = pass.space.positions[row];
+        const float* angles = pass.space.angles.data() + row * 2 * rotary.frequencies.size();
+        float* qkv = pass.space.qkv.row(row);
+        for (uint32_t h = 0; h < c.num_attention_heads; ++h)
+            rotate(rotary, angles, qkv + size_t{h} * c.head_dim);
+        const BlockId block = sequence.blocks[position / kBlockTokens];
+        for (uint32_t h = 0; h < c.num_key_value_heads; ++h) {
+            float* key = qkv + parts.key + size_t{h} * c.head_dim;
+            const float* value = qkv + parts.value + size_t{h} * c.head_dim;
+            rotate(rotary, angles, key);
+            pass.kernels.store_kv(key, value, c.head_dim, position % kBlockTokens,
+                                  pass.kv.block(layer, h, block));
         }
     });
-    pass.worker.barrier();
 }
 
 /// The queries of rows [begin, end) of a sequence that look at key head `head`.
@@ -98,6 +95,21 @@ void attend_rows(Pass& pass, uint32_t layer, const ForwardBatch::Sequence& seque
     flush();
 }
 
+/// Columns of the output that belong to one key head: those of the queries that share it.
+size_t group_columns(const ModelConfig& c) {
+    return size_t{c.num_attention_heads} / c.num_key_value_heads * c.head_dim;
+}
+
+/// Quantizes what attend_rows() wrote, where that is whole blocks.
+void quantize_group(Pass& pass, const ForwardBatch::Sequence& sequence, uint32_t head,
+                    uint32_t begin, uint32_t end) {
+    Features& out = pass.space.attended;
+    const size_t columns = group_columns(pass.config);
+    for (size_t row = sequence.first_row + begin; row < sequence.first_row + end; ++row)
+        pass.kernels.quantize(out.row(row) + head * columns, row, head * columns / kBlock,
+                              columns / kBlock, out.quantized_rows());
+}
+
 }  // namespace
 
 void attention(Pass& pass, uint32_t layer, const Rotary& rotary) {
@@ -105,35 +117,35 @@ void attention(Pass& pass, uint32_t layer, const Rotary& rotary) {
 
     // A unit is one key head for up to kQueryRows rows of one sequence.
     const uint32_t heads = pass.config.num_key_value_heads;
+    Features& out = pass.space.attended;
+    const bool whole_blocks = group_columns(pass.config) % kBlock == 0;
     size_t units = 0;
     for (const auto& s : pass.batch.sequences)
         units += (s.rows + kQueryRows - 1) / kQueryRows * heads;
-    pass.worker.share(units, 1, [&](size_t begin, size_t end) {
-        for (size_t unit = begin; unit < end; ++unit) {
+    pass.share(units, 1, [&](size_t first, size_t last) {
+        for (size_t unit = first; unit < last; ++unit) {
             size_t index = unit;
             for (const auto& s : pass.batch.sequences) {
                 const size_t own = size_t{(s.rows + kQueryRows - 1) / kQueryRows} * heads;
                 if (index < own) {
                     // Longest first: later rows see more keys.
                     const auto piece = static_cast<uint32_t>(own / heads - 1 - index / heads);
-                    attend_rows(pass, layer, s, static_cast<uint32_t>(index % heads),
-                                piece * kQueryRows, std::min(s.rows, (piece + 1) * kQueryRows));
+                    const auto head = static_cast<uint32_t>(index % heads);
+                    const uint32_t begin = piece * kQueryRows;
+                    const uint32_t end = std::min(s.rows, begin + kQueryRows);
+                    attend_rows(pass, layer, s, head, begin, end);
+                    if (out.quantized() && whole_blocks) quantize_group(pass, s, head, begin, end);
                     break;
                 }
                 index -= own;
             }
         }
     });
-    pass.worker.barrier();
-
-    Features& out = pass.space.attended;
-    if (!out.quantized()) return;
-    const size_t grain = std::max<size_t>(1, pass.rows() / (4 * pass.worker.size()));
-    pass.worker.share(pass.rows(), grain, [&](size_t begin, size_t end) {
-        for (size_t row = begin; row < end; ++row)
-            pass.kernels.quantize_row(out.row(row), row, out.quantized_rows());
-    });
-    pass.worker.barrier();
+    if (out.quantized() && !whole_blocks)
+        pass.each_row(pass.rows(), [&](size_t row) {
+            pass.kernels.quantize(out.row(row), row, 0, out.quantized_rows().blocks(),
+                                  out.quantized_rows());
+        });
 }
 
 }  // namespace dunlin

@@ -9,8 +9,12 @@
 namespace dunlin {
 namespace {
 
-/// Panels that a worker takes at a time: few enough to balance, enough to stream.
-constexpr size_t kPanelGrain = 2;
+/// Panels that a worker takes at a time: with many rows a panel is much work, and few at a time
+/// balance best; with few rows it is little beside the taking.
+size_t panel_grain(const Pass& pass, size_t panels, size_t rows) {
+    constexpr size_t kManyRows = 16;
+    return rows >= kManyRows ? 2 : std::max<size_t>(2, panels / (4 * pass.worker.size()));
+}
 
 void multiply(const Pass& pass, const Features& x, const Linear& matrix, size_t panel, size_t rows,
               float* out, size_t stride, bool add) {
@@ -22,15 +26,12 @@ void multiply(const Pass& pass, const Features& x, const Linear& matrix, size_t 
                                     stride, add);
 }
 
-/// How many rows a worker takes at a time where the work is by rows.
-size_t row_grain(const Pass& pass, size_t rows) {
-    return std::max<size_t>(1, rows / (4 * pass.worker.size()));
-}
-
 void norm_row(const Pass& pass, const float* x, std::span<const float> weight, size_t row,
               Features& out) {
     pass.kernels.rms_norm(x, weight.data(), weight.size(), pass.config.rms_norm_eps, out.row(row));
-    if (out.quantized()) pass.kernels.quantize_row(out.row(row), row, out.quantized_rows());
+    if (out.quantized())
+        pass.kernels.quantize(out.row(row), row, 0, out.quantized_rows().blocks(),
+                              out.quantized_rows());
 }
 
 }  // namespace
@@ -40,16 +41,11 @@ Features::Features(size_t rows, size_t columns, bool quantized)
       stride_(round_up(columns, kPanelRows)),
       quantized_(quantized && columns % kBlock == 0),
       values_(rows * stride_) {
-    if (!quantized_) return;
-    codes_.resize(rows * columns);
-    scales_.resize(rows * columns / kBlock);
-    offsets_.resize(scales_.size());
-    sums_.resize(scales_.size() * 2);
-    view_ = {codes_.data(), scales_.data(), offsets_.data(), sums_.data(), columns};
+    if (quantized_) codes_ = QuantizedBuffer(rows, columns);
 }
 
 uint64_t Features::bytes() const {
-    return codes_.size() + 4 * (values_.size() + scales_.size() + offsets_.size() + sums_.size());
+    return 4 * values_.size() + codes_.bytes();
 }
 
 Rotary make_rotary(const ModelConfig& config) {
@@ -92,7 +88,7 @@ uint64_t Workspace::bytes() const {
 
 void embed(Pass& pass, const PackedMatrix& embedding, const Rotary& rotary) {
     const size_t pairs = rotary.frequencies.size();
-    pass.worker.share(pass.batch.sequences.size(), 1, [&](size_t begin, size_t end) {
+    pass.share(pass.batch.sequences.size(), 1, [&](size_t begin, size_t end) {
         for (size_t s = begin; s < end; ++s) {
             const auto& sequence = pass.batch.sequences[s];
             for (uint32_t i = 0; i < sequence.rows; ++i) {
@@ -109,29 +105,22 @@ void embed(Pass& pass, const PackedMatrix& embedding, const Rotary& rotary) {
             }
         }
     });
-    pass.worker.barrier();
 }
 
 void rms_norm(Pass& pass, const Features& x, std::span<const float> weight, Features& out) {
-    pass.worker.share(pass.rows(), row_grain(pass, pass.rows()), [&](size_t begin, size_t end) {
-        for (size_t row = begin; row < end; ++row) norm_row(pass, x.row(row), weight, row, out);
-    });
-    pass.worker.barrier();
+    pass.each_row(pass.rows(), [&](size_t row) { norm_row(pass, x.row(row), weight, row, out); });
 }
 
 void rms_norm_outputs(Pass& pass, const Features& x, std::span<const float> weight, Features& out) {
     const auto rows = pass.batch.output_rows;
-    pass.worker.share(rows.size(), row_grain(pass, rows.size()), [&](size_t begin, size_t end) {
-        for (size_t i = begin; i < end; ++i) norm_row(pass, x.row(rows[i]), weight, i, out);
-    });
-    pass.worker.barrier();
+    pass.each_row(rows.size(), [&](size_t i) { norm_row(pass, x.row(rows[i]), weight, i, out); });
 }
 
 void linear(Pass& pass, size_t rows, const Features& x, std::span<const Linear* const> matrices,
             Features& out) {
     size_t panels = 0;
     for (const Linear* matrix : matrices) panels += matrix->weight.panels();
-    pass.worker.share(panels, kPanelGrain, [&](size_t begin, size_t end) {
+    pass.share(panels, panel_grain(pass, panels, rows), [&](size_t begin, size_t end) {
         for (size_t index = begin; index < end; ++index) {
             size_t panel = index;
             const Linear* const* matrix = matrices.data();
@@ -140,26 +129,28 @@ void linear(Pass& pass, size_t rows, const Features& x, std::span<const Linear* 
                      false);
         }
     });
-    pass.worker.barrier();
 }
 
 void linear_residual(Pass& pass, const Features& x, const Linear& matrix, Features& out) {
-    pass.worker.share(matrix.weight.panels(), kPanelGrain, [&](size_t begin, size_t end) {
+    const size_t panels = matrix.weight.panels();
+    pass.share(panels, panel_grain(pass, panels, pass.rows()), [&](size_t begin, size_t end) {
         for (size_t panel = begin; panel < end; ++panel)
             multiply(pass, x, matrix, panel, pass.rows(), out.row(0) + panel * kPanelRows,
                      out.stride(), true);
     });
-    pass.worker.barrier();
 }
 
 void gated_silu(Pass& pass, const Features& x, const Linear& gate, const Linear& up,
                 Features& out) {
     constexpr size_t kTile = 2 * kPanelRows;  // two panels of each make one block of the output
+    static_assert(kTile == kBlock);
     std::vector<float>& scratch = pass.space.scratch[pass.worker.rank()];
     float* gates = scratch.data();
     float* ups = gates + pass.rows() * kTile;
     const size_t panels = gate.weight.panels();
-    pass.worker.share((panels + 1) / 2, 1, [&](size_t begin, size_t end) {
+    const size_t tiles = (panels + 1) / 2;
+    const size_t grain = (panel_grain(pass, panels, pass.rows()) + 1) / 2;
+    pass.share(tiles, grain, [&](size_t begin, size_t end) {
         for (size_t tile = begin; tile < end; ++tile) {
             for (size_t p = 0; p < 2 && 2 * tile + p < panels; ++p) {
                 multiply(pass, x, gate, 2 * tile + p, pass.rows(), gates + p * kPanelRows, kTile,
@@ -168,18 +159,14 @@ void gated_silu(Pass& pass, const Features& x, const Linear& gate, const Linear&
                          false);
             }
             const size_t width = std::min(kTile, gate.outputs() - tile * kTile);
-            for (size_t row = 0; row < pass.rows(); ++row)
-                pass.kernels.silu_mul(gates + row * kTile, ups + row * kTile, width,
-                                      out.row(row) + tile * kTile);
+            for (size_t row = 0; row < pass.rows(); ++row) {
+                float* values = out.row(row) + tile * kTile;
+                pass.kernels.silu_mul(gates + row * kTile, ups + row * kTile, width, values);
+                if (out.quantized())
+                    pass.kernels.quantize(values, row, tile, 1, out.quantized_rows());
+            }
         }
     });
-    pass.worker.barrier();
-    if (!out.quantized()) return;
-    pass.worker.share(pass.rows(), row_grain(pass, pass.rows()), [&](size_t begin, size_t end) {
-        for (size_t row = begin; row < end; ++row)
-            pass.kernels.quantize_row(out.row(row), row, out.quantized_rows());
-    });
-    pass.worker.barrier();
 }
 
 const TensorView* WeightLoader::find(const std::string& name, uint64_t columns, uint64_t rows) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -22,16 +23,14 @@ class Features {
     float* row(size_t index) { return values_.data() + index * stride_; }
     const float* row(size_t index) const { return values_.data() + index * stride_; }
     bool quantized() const { return quantized_; }
-    const QuantizedRows& quantized_rows() const { return view_; }
+    const QuantizedRows& quantized_rows() const { return codes_.view(); }
     uint64_t bytes() const;
 
  private:
     size_t columns_ = 0, stride_ = 0;
     bool quantized_ = false;
-    std::vector<float> values_, scales_, offsets_;
-    std::vector<int8_t> codes_;
-    std::vector<int32_t> sums_;
-    QuantizedRows view_;
+    std::vector<float> values_;
+    QuantizedBuffer codes_;
 };
 
 /// A weight matrix of a layer.
@@ -62,7 +61,10 @@ class Workspace {
     uint64_t bytes() const;
 };
 
-/// What every layer needs to see of the present step.
+/// What every layer needs to see of the present step; each worker has its own.
+///
+/// Nothing ends at a barrier: each piece of work begins by waiting for what is under way, so that
+/// what is too small to share out can be done by the last worker to come, at no barrier of its own.
 struct Pass {
     Worker& worker;
     const ForwardBatch& batch;
@@ -70,10 +72,34 @@ struct Pass {
     Workspace& space;
     const ModelConfig& config;
     const Kernels& kernels;
+    bool under_way = false;  // work that was shared out and not waited for
     size_t rows() const { return batch.tokens.size(); }
+
+    /// Shares out [0, count) in pieces of `grain`, after all that was under way.
+    template <class Body>
+    void share(size_t count, size_t grain, Body&& body) {
+        if (under_way) worker.barrier();
+        worker.share(count, grain, body);
+        under_way = true;
+    }
+
+    /// body(row) for each of `count` rows, after all that was under way.
+    template <class Body>
+    void each_row(size_t count, Body&& body) {
+        constexpr size_t kFewRows = 4;
+        const auto run = [&](size_t begin, size_t end) {
+            for (size_t row = begin; row < end; ++row) body(row);
+        };
+        if (count > kFewRows || !under_way) {
+            share(count, std::max<size_t>(1, count / (4 * worker.size())), run);
+        } else {
+            worker.barrier([&] { run(0, count); });
+            under_way = false;
+        }
+    }
 };
 
-/// Each of these is one or two phases on all workers and ends at a barrier.
+/// Each of these is done by all workers together.
 
 /// hidden = the tokens' rows of `embedding`; also notes each row's position and rotary angles.
 void embed(Pass& pass, const PackedMatrix& embedding, const Rotary& rotary);

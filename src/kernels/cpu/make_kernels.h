@@ -11,7 +11,7 @@ template <class V>
 constexpr Kernels make_kernels(Isa isa) {
     return {.isa = isa,
             .rms_norm = rms_norm<V>,
-            .quantize_row = quantize_row<V>,
+            .quantize = quantize<V>,
             .multiply_quantized = multiply_quantized<V>,
             .multiply_plain = multiply_plain<V>,
             .silu_mul = silu_mul<V>,

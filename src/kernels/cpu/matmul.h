@@ -1,8 +1,12 @@
 // Multiplication of packed panels. One pass over a panel serves up to V::kTokens rows of
 // activations; what one row gets does not depend on how many there are, because every row has its
-// own chain: blocks ascending, exact integer sums inside a block, then one fused multiply-add.
+// own chain: blocks ascending, exact integer sums inside a block, then one fused multiply-add; the
+// row's outliers last.
 
 #pragma once
+
+#include <bit>
+#include <cstring>
 
 #include "kernels/kernels.h"
 
@@ -28,8 +32,49 @@ struct Shape4 {
     int scales;
 };
 
+/// Column `k` of a block as numbers: what dequantizing the file gives for each of the 16 rows.
+template <class V, Shape4 S>
+typename V::F block_column(const PackedFormat& format, const std::byte* block, size_t k) {
+    constexpr bool kNibbles = S.codes == PackedFormat::Codes::U4;
+    const auto* codes = reinterpret_cast<const uint8_t*>(block);
+    const std::byte* scales = block + format.code_bytes();
+    const size_t s = S.scales == 2 ? k / 16 : 0;
+    const auto scale = load_scale<V, S.wide>(scales + s * format.scale_bytes());
+    typename V::F code;
+    if constexpr (kNibbles)
+        code = V::add(V::nibbles(codes + k / 4 % 4 * 64, static_cast<int>(k % 4 * 8 + k / 16 * 4)),
+                      V::all(-static_cast<float>(format.zero)));
+    else
+        code = V::signed_bytes(codes + k / 4 * 64, static_cast<int>(k % 4 * 8));
+    if constexpr (S.has_min)
+        return V::fma(scale, code, load_scale<V, S.wide>(scales + S.scales * format.scale_bytes()));
+    else
+        return V::mul(scale, code);
+}
+
+template <class V, Shape4 S>
+typename V::F add_outliers(const PackedMatrix& matrix, const std::byte* panel,
+                           const QuantizedRows& x, size_t row, typename V::F sum) {
+    const uint8_t* places = x.places + row * x.place_stride();
+    for (size_t first = 0; first < x.blocks(); first += 8) {
+        uint64_t eight = 0;
+        std::memcpy(&eight, places + first, 8);
+        while (eight != 0) {
+            const auto index = static_cast<size_t>(std::countr_zero(eight)) / 8;
+            const size_t b = first + index;
+            eight &= ~(uint64_t{255} << (8 * index));
+            sum = V::fma(
+                V::all(x.outliers[row * x.blocks() + b]),
+                block_column<V, S>(matrix.format(), panel + b * matrix.format().block_bytes(),
+                                   places[b] - size_t{1}),
+                sum);
+        }
+    }
+    return sum;
+}
+
 template <class V, Shape4 S, int N>
-void multiply_rows(const PackedMatrix& matrix, const std::byte* block, const QuantizedRows& x,
+void multiply_rows(const PackedMatrix& matrix, const std::byte* panel, const QuantizedRows& x,
                    size_t row, float* out, size_t out_stride, bool add) {
     using F = typename V::F;
     constexpr bool kNibbles = S.codes == PackedFormat::Codes::U4;
@@ -45,6 +90,7 @@ void multiply_rows(const PackedMatrix& matrix, const std::byte* block, const Qua
 
     F acc[N];
     for (int t = 0; t < N; ++t) acc[t] = V::zero();
+    const std::byte* block = panel;
     for (size_t b = 0; b < blocks; ++b, block += block_bytes) {
         if constexpr (N == 1)
             for (size_t line = 0; line < block_bytes; line += 64)
@@ -75,7 +121,8 @@ void multiply_rows(const PackedMatrix& matrix, const std::byte* block, const Qua
             }
         }
     }
-    for (int t = 0; t < N; ++t) finish<V>(out + t * out_stride, acc[t], add);
+    for (int t = 0; t < N; ++t)
+        finish<V>(out + t * out_stride, add_outliers<V, S>(matrix, panel, x, row + t, acc[t]), add);
 }
 
 /// Calls `body.template operator()<N>(row)` for runs of N rows, N as large as allowed.

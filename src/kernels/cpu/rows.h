@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cmath>
+#include <cstdint>
 
 #include "kernels/cpu/lanes.h"
 #include "kernels/kernels.h"
@@ -24,26 +25,68 @@ void rms_norm(const float* x, const float* weight, size_t n, float eps, float* o
             V::mul(V::mul(load_up_to<V>(x + i, n - i), scale), load_up_to<V>(weight + i, n - i)));
 }
 
+struct TopTwo {
+    float first, second;
+};
+
+/// The two largest of 32 numbers, by halves, so that the compiler can do a level at once.
+inline TopTwo top_two(const float (&x)[kBlock]) {
+    const auto larger = [](float a, float b) { return a > b ? a : b; };
+    const auto smaller = [](float a, float b) { return a < b ? a : b; };
+    float first[16];
+    float second[16];
+    for (size_t i = 0; i < 16; ++i) {
+        first[i] = larger(x[i], x[i + 16]);
+        second[i] = smaller(x[i], x[i + 16]);
+    }
+    for (size_t half = 8; half > 0; half /= 2) {
+        for (size_t i = 0; i < half; ++i) {
+            const float loser = smaller(first[i], first[i + half]);
+            first[i] = larger(first[i], first[i + half]);
+            second[i] = larger(loser, larger(second[i], second[i + half]));
+        }
+    }
+    return {first[0], second[0]};
+}
+
+/// Takes the outlier of a block out and returns 1 + its place; 0 where there is none.
+inline uint8_t take_outlier(float (&x)[kBlock], const float (&sizes)[kBlock], TopTwo& top,
+                            float& outlier) {
+    const bool is_one = top.second > 0.0F && top.first > kOutlierRatio * top.second;
+    if (!is_one || !(top.first <= 3.0e38F)) return 0;
+    size_t at = 0;
+    while (sizes[at] != top.first) ++at;
+    outlier = x[at];
+    x[at] = 0.0F;
+    top.first = top.second;
+    return static_cast<uint8_t>(at + 1);
+}
+
 template <class V>
-void quantize_row(const float* x, size_t row, const QuantizedRows& out) {
-    const size_t blocks = out.blocks();
-    int8_t* codes = out.codes + row * out.columns;
-    for (size_t b = 0; b < blocks; ++b, x += kBlock, codes += kBlock) {
-        const auto lo = V::load(x);
-        const auto hi = V::load(x + 16);
-        const float largest = max_lanes<V>(V::max(V::abs(lo), V::abs(hi)));
+void quantize(const float* x, size_t row, size_t block, size_t count, const QuantizedRows& out) {
+    for (size_t b = block; b < block + count; ++b, x += kBlock) {
+        float values[kBlock];
+        float sizes[kBlock];
+        for (size_t i = 0; i < kBlock; i += 16) {
+            V::store(values + i, V::load(x + i));
+            V::store(sizes + i, V::abs(V::load(x + i)));
+        }
+        const size_t at = row * out.blocks() + b;
+        TopTwo top = top_two(sizes);
+        out.places[row * out.place_stride() + b] =
+            take_outlier(values, sizes, top, out.outliers[at]);
         // Also false for NaN and infinity: such a row's scale says so, its codes stay in range.
-        const bool usable = largest > 0.0F && largest <= 3.0e38F;
-        const auto inverse = V::all(usable ? 127.0F / largest : 0.0F);
-        const auto zero = V::zero();
-        const float scale = largest / 127.0F;
-        V::store_bytes(codes, usable ? V::round(V::mul(lo, inverse)) : zero);
-        V::store_bytes(codes + 16, usable ? V::round(V::mul(hi, inverse)) : zero);
-        int32_t sums[2] = {0, 0};
-        for (size_t i = 0; i < kBlock; ++i) sums[i / 16] += codes[i];
-        const size_t at = row * blocks + b;
-        out.sums[2 * at] = sums[0];
-        out.sums[2 * at + 1] = sums[1];
+        const bool usable = top.first > 0.0F && top.first <= 3.0e38F;
+        const auto inverse = V::all(usable ? 127.0F / top.first : 0.0F);
+        const float scale = top.first / 127.0F;
+        int8_t* codes = out.codes + row * out.columns + b * kBlock;
+        int32_t* sums = out.sums + 2 * at;
+        for (size_t half = 0; half < 2; ++half) {
+            const auto part = V::mul(V::load(values + 16 * half), inverse);
+            V::store_bytes(codes + 16 * half, usable ? V::round(part) : V::zero());
+            sums[half] = 0;
+            for (size_t i = 0; i < 16; ++i) sums[half] += codes[16 * half + i];
+        }
         out.scales[at] = scale;
         out.offsets[at] = scale * static_cast<float>(sums[0] + sums[1]);
     }

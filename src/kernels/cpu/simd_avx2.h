@@ -122,6 +122,22 @@ struct Avx2 {
         }
     }
 
+    static F nibbles(const uint8_t* words, int bit) {
+        const __m128i count = _mm_cvtsi32_si128(bit);
+        const __m256i low = _mm256_set1_epi32(15);
+        const auto field = [&](const uint8_t* p) {
+            return _mm256_cvtepi32_ps(_mm256_and_si256(_mm256_srl_epi32(load_int(p), count), low));
+        };
+        return {field(words), field(words + 32)};
+    }
+    static F signed_bytes(const uint8_t* words, int bit) {
+        const __m128i count = _mm_cvtsi32_si128(24 - bit);
+        const auto field = [&](const uint8_t* p) {
+            return _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_sll_epi32(load_int(p), count), 24));
+        };
+        return {field(words), field(words + 32)};
+    }
+
  private:
     static __m256i load_int(const uint8_t* p) {
         return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));

@@ -79,6 +79,15 @@ struct Avx512 {
         }
     }
 
+    static F nibbles(const uint8_t* words, int bit) {
+        const __m512i w = _mm512_srl_epi32(_mm512_loadu_si512(words), _mm_cvtsi32_si128(bit));
+        return _mm512_cvtepi32_ps(_mm512_and_si512(w, _mm512_set1_epi32(15)));
+    }
+    static F signed_bytes(const uint8_t* words, int bit) {
+        const __m512i w = _mm512_sll_epi32(_mm512_loadu_si512(words), _mm_cvtsi32_si128(24 - bit));
+        return _mm512_cvtepi32_ps(_mm512_srai_epi32(w, 24));
+    }
+
  private:
     static __m512i four(const int8_t* p) {
         return _mm512_castps_si512(_mm512_set1_ps(*reinterpret_cast<const float*>(p)));

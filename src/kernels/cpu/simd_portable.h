@@ -119,6 +119,17 @@ struct Portable {
         }
     }
 
+    /// The four bits from `bit` on of each of 16 words of 32 bits, as numbers.
+    static F nibbles(const uint8_t* words, int bit) {
+        return each(
+            [&](int i) { return static_cast<float>(words[4 * i + bit / 8] >> (bit % 8) & 15); });
+    }
+    /// The signed byte from `bit` on of each word, as numbers.
+    static F signed_bytes(const uint8_t* words, int bit) {
+        return each(
+            [&](int i) { return static_cast<float>(static_cast<int8_t>(words[4 * i + bit / 8])); });
+    }
+
  private:
     template <class Lane>
     static F each(Lane&& lane) {

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "kernels/packed_matrix.h"
+
+namespace dunlin {
+
+/// A block's largest number counts as an outlier when it is more than so many times the second
+/// largest.
+inline constexpr float kOutlierRatio = 2.0F;
+
+/// Rows of activations in the form that quantized weights are multiplied with: for each 32 columns
+/// a scale and signed bytes, x = scale * code, code = round(x * (127 / max|x|)).
+///
+/// An outlier would leave the rest of its block a few of the 255 codes, and the error of those few
+/// rows and columns is what a model notices. It is therefore taken out: its code is 0, the scale
+/// fits the others, and a multiplication adds outlier * weight on its own.
+///
+/// Written by Kernels::quantize. `columns` is a multiple of 32.
+struct QuantizedRows {
+    int8_t* codes = nullptr;    // [rows][columns]
+    float* scales = nullptr;    // [rows][blocks]
+    float* offsets = nullptr;   // [rows][blocks]: scale * (sum of the codes)
+    int32_t* sums = nullptr;    // [rows][blocks][2]: sums of 16 codes each
+    float* outliers = nullptr;  // [rows][blocks]: where there is one
+    uint8_t* places = nullptr;  // [rows][place_stride()]: 1 + the outlier's column in its block; 0
+                                // where there is none, and behind the last block
+    size_t columns = 0;
+
+    size_t blocks() const { return columns / kBlock; }
+    /// Whole words of eight blocks, so that blocks without an outlier are skipped eight at a time.
+    size_t place_stride() const { return (blocks() + 7) / 8 * 8; }
+};
+
+/// The memory of QuantizedRows, all zeros at first. Movable; the view stays valid.
+class QuantizedBuffer {
+ public:
+    QuantizedBuffer() = default;
+    /// REQUIRES: columns is a multiple of 32.
+    QuantizedBuffer(size_t rows, size_t columns)
+        : codes_(rows * columns), numbers_(rows * columns / kBlock * 3) {
+        const size_t blocks = rows * columns / kBlock;
+        sums_.resize(blocks * 2);
+        view_.columns = columns;
+        places_.resize(rows * view_.place_stride());
+        view_.codes = codes_.data(), view_.sums = sums_.data(), view_.places = places_.data();
+        view_.scales = numbers_.data();
+        view_.offsets = view_.scales + blocks;
+        view_.outliers = view_.offsets + blocks;
+    }
+
+    const QuantizedRows& view() const { return view_; }
+    QuantizedBuffer(QuantizedBuffer&&) = default;
+    QuantizedBuffer& operator=(QuantizedBuffer&&) = default;
+
+    uint64_t bytes() const {
+        return codes_.size() + places_.size() + 4 * (numbers_.size() + sums_.size());
+    }
+
+ private:
+    std::vector<int8_t> codes_;
+    std::vector<float> numbers_;
+    std::vector<int32_t> sums_;
+    std::vector<uint8_t> places_;
+    QuantizedRows view_;
+};
+
+}  // namespace dunlin
