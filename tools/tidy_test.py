@@ -19,12 +19,21 @@ PLANTED = [
     ("src/app/a.cpp", "// TODO: later"),
     ("scripts/serve", "# FIXME"),
     ("src/app/a.cpp", "\n" * (tidy.LINES_MAX + 1)),
+    ("src/app/a.cpp", "int run(int a,\n        int b) {\n" + "    a += b;\n" * 68 + "}\n"),
+    ("src/app/a.h", "class A {\n public:\n    void run() {\n" + "        a();\n" * 69 + "    }\n};\n"),
+    ("text/src/a.rs", "pub fn run(a: u32) -> u32 {\n" + "    a();\n" * 69 + "}\n"),
+    ("web/src/a.ts", "export function run(a: number) {\n" + "  a();\n" * 69 + "}\n"),
+    ("tools/a.py", "def run():\n" + "    a()\n" * 70),
 ]
 ALLOWED = [
     ("src/base/check.cpp", "std::abort();"),
     ("src/json/a.cpp", "#include <boost/json.hpp>"),
     ("src/net/a.cpp", "ask_abort_handler();"),
     ("src/app/a.cpp", "\n" * tidy.LINES_MAX),
+    ("src/app/a.cpp", "int run(int a) {\n" + "    a += 1;\n" * 68 + "}\n"),
+    ("src/app/a.cpp", "class A {\n" + "    void run(int a) {\n        a += 1;\n    }\n" * 40 + "};\n"),
+    ("src/app/a.cpp", "namespace a {  // (b)\n" + "int a;\n" * 80 + "}\n"),
+    ("tools/a.py", "def run():\n" + "    a()\n" * 69),
 ]
 
 
