@@ -35,6 +35,8 @@ RULES = [(suffixes, re.compile(pattern), paths, advice) for suffixes, pattern, p
 CHECKED = CODE.union(*(rule[0] for rule in RULES))
 NOT_A_FUNCTION = re.compile(r"^\s*(namespace|class|struct|enum|union|extern|impl|mod|trait|@media)\b|[^=!<>]=\s*$|\[\] = \{")
 
+PATH = re.compile(r"`((?:src|text|web|tests|tools|scripts|docs|bench|fuzz|cmake)/[\w./-]*)`")
+
 
 def python_functions(text):
     """(line, lines) of each function."""
@@ -83,6 +85,12 @@ def check_file(name, text):
     return findings
 
 
+def check_paths(name, text, exists):
+    """Findings for `paths` in a document that are not in the tree; <name> and * stand for anything."""
+    return [f"{name}:{number}: {path}: there is no such file" for number, line in enumerate(text.splitlines(), 1)
+            for path in PATH.findall(line) if not exists(path)]
+
+
 def check(root):
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, check=True, text=True)
     names = [name for name in listed.stdout.split("\0") if pathlib.PurePath(name).suffix in CHECKED]
@@ -90,6 +98,8 @@ def check(root):
     findings = []
     for name, text in files.items():
         findings += check_file(name, text)
+        if name.endswith(".md"):
+            findings += check_paths(name, text, lambda path: (root / path).exists())
     return findings + tables.check({name: text for name, text in files.items() if name.startswith("src/")})
 
 

@@ -47,6 +47,11 @@ class TidyTest(unittest.TestCase):
         for _, pattern, _, advice in tidy.RULES:
             self.assertTrue(any(pattern.search(text) for _, text in PLANTED), advice)
 
+    def test_finds_a_path_in_a_document_that_is_not_there(self):
+        text = "see `src/kv/gone.h`, `src/kv/there.h`, `src/kv/<name>.h` and `kv`"
+        self.assertEqual(tidy.check_paths("docs/A.md", text, lambda path: path == "src/kv/there.h"),
+                         ["docs/A.md:1: src/kv/gone.h: there is no such file"])
+
     def test_leaves_alone_what_is_allowed(self):
         for name, text in ALLOWED:
             with self.subTest(name=name, text=text[:40]):

@@ -1,5 +1,5 @@
 #include <cerrno>
-#include <cstring>
+#include <system_error>
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -11,8 +11,8 @@
 namespace dunlin {
 namespace {
 
-std::unexpected<Error> fail_with_errno(const std::string& what, const std::string& path) {
-    return fail(Code::Io, what + " " + path + ": " + std::strerror(errno));
+std::unexpected<Error> fail_with(int error, const std::string& what, const std::string& path) {
+    return fail(Code::Io, what + " " + path + ": " + std::generic_category().message(error));
 }
 
 }  // namespace
@@ -23,7 +23,7 @@ void MappedFile::Unmap::operator()(const std::byte* data) const {
 
 Expected<MappedFile> MappedFile::open(const std::string& path) {
     const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return fail_with_errno("cannot open", path);
+    if (fd < 0) return fail_with(errno, "cannot open", path);
     struct stat status{};
     const bool known = fstat(fd, &status) == 0;
     if (!known || !S_ISREG(status.st_mode)) {
@@ -35,8 +35,9 @@ Expected<MappedFile> MappedFile::open(const std::string& path) {
     if (size > 0) {
         void* data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (data == MAP_FAILED) {
+            const int error = errno;
             close(fd);
-            return fail_with_errno("cannot map", path);
+            return fail_with(error, "cannot map", path);
         }
         file.data_ = {static_cast<const std::byte*>(data), Unmap{size}};
     }
@@ -48,7 +49,9 @@ void MappedFile::release(std::span<const std::byte> range) const {
     const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
     const auto begin = (reinterpret_cast<uintptr_t>(range.data()) + page - 1) / page * page;
     const auto end = reinterpret_cast<uintptr_t>(range.data() + range.size()) / page * page;
-    if (end > begin) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+    if (end <= begin) return;
+    const auto offset = begin - reinterpret_cast<uintptr_t>(range.data());
+    madvise(const_cast<std::byte*>(range.data()) + offset, end - begin, MADV_DONTNEED);
 }
 
 }  // namespace dunlin
