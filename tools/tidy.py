@@ -26,6 +26,8 @@ RULES = [
      "use CHECK from base/check.h"),
     ({".h", ".cpp"}, r"\b(strto(l|ll|ul|ull|f|d|ld)|ato(i|l|ll|f))\(", ("bench/",),
      "it takes rubbish and knows locales; use std::from_chars"),
+    ({".h", ".cpp"}, r"\b(strtok|localtime|gmtime|asctime|ctime|rand)\(", (),
+     "threads share what it returns; use its *_r, or <random>"),
     ({".h"}, r"#\s*include\s*<(boost/(beast|json)|spdlog|CLI|toml\+\+)[/.]", (),
      "costly to include: only a .cpp may"),
     (CODE | {".md", ".cmake", ".yml", ".toml", ""}, r"\b(TODO|FIXME)\b", ("tools/",),

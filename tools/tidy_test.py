@@ -11,6 +11,7 @@ PLANTED = [
     ("src/net/a.cpp", "std::abort();"),
     ("src/net/a.cpp", "auto n = strtoul(text, &end, 10);"),
     ("src/net/a.h", "auto n = std::atoi(text);"),
+    ("src/net/a.cpp", "std::localtime(&now);"),
     ("src/net/a.h", "#include <boost/beast/http.hpp>"),
     ("src/json/a.h", "#include <boost/json.hpp>"),
     ("src/app/a.h", "#include <spdlog/spdlog.h>"),

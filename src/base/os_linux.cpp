@@ -1,5 +1,5 @@
 #include <cerrno>
-#include <system_error>
+#include <cstring>
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -11,8 +11,8 @@
 namespace dunlin {
 namespace {
 
-std::unexpected<Error> fail_with(int error, const std::string& what, const std::string& path) {
-    return fail(Code::Io, what + " " + path + ": " + std::generic_category().message(error));
+std::unexpected<Error> fail_with_errno(const std::string& what, const std::string& path) {
+    return fail(Code::Io, what + " " + path + ": " + std::strerror(errno));
 }
 
 }  // namespace
@@ -23,7 +23,7 @@ void MappedFile::Unmap::operator()(const std::byte* data) const {
 
 Expected<MappedFile> MappedFile::open(const std::string& path) {
     const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return fail_with(errno, "cannot open", path);
+    if (fd < 0) return fail_with_errno("cannot open", path);
     struct stat status{};
     const bool known = fstat(fd, &status) == 0;
     if (!known || !S_ISREG(status.st_mode)) {
@@ -35,9 +35,8 @@ Expected<MappedFile> MappedFile::open(const std::string& path) {
     if (size > 0) {
         void* data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (data == MAP_FAILED) {
-            const int error = errno;
             close(fd);
-            return fail_with(error, "cannot map", path);
+            return fail_with_errno("cannot map", path);
         }
         file.data_ = {static_cast<const std::byte*>(data), Unmap{size}};
     }
