@@ -48,9 +48,7 @@ void MappedFile::release(std::span<const std::byte> range) const {
     const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
     const auto begin = (reinterpret_cast<uintptr_t>(range.data()) + page - 1) / page * page;
     const auto end = reinterpret_cast<uintptr_t>(range.data() + range.size()) / page * page;
-    if (end <= begin) return;
-    const auto offset = begin - reinterpret_cast<uintptr_t>(range.data());
-    madvise(const_cast<std::byte*>(range.data()) + offset, end - begin, MADV_DONTNEED);
+    if (end > begin) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
 }  // namespace dunlin
