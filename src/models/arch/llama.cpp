@@ -79,7 +79,7 @@ class Llama final : public Model {
 Expected<std::unique_ptr<Model>> load_llama(const ModelSource& source) {
     WeightLoader load(source);
     auto model = std::make_unique<Llama>(source, load);
-    if (const auto& error = load.error()) return std::unexpected(*error);
+    if (load.error()) return std::unexpected(*load.error());
     return model;
 }
 
