@@ -140,7 +140,7 @@ struct Server::State {
               .metrics = metrics,
               .clock = clock,
               .router = {},
-              .workers = Workers(std::max<size_t>(1, settings.prepare_threads))} {}
+              .workers = Workers(std::max<size_t>(1, api.settings.prepare_threads))} {}
 
     ApiContext api;
     std::unique_ptr<Listener> listener;

@@ -30,11 +30,11 @@ const Clock& system_clock();
 class ManualClock final : public Clock {
  public:
     int64_t now_us() const override { return us_.load(std::memory_order_relaxed); }
-    int64_t unix_s() const override { return start_unix_s_ + now_us() / 1'000'000; }
+    int64_t unix_s() const override { return kStartUnixS + now_us() / 1'000'000; }
     void advance_us(int64_t us) { us_.fetch_add(us, std::memory_order_relaxed); }
 
  private:
-    static constexpr int64_t start_unix_s_ = 1'700'000'000;
+    static constexpr int64_t kStartUnixS = 1'700'000'000;
     std::atomic<int64_t> us_{0};
 };
 

@@ -160,7 +160,6 @@ TEST_F(EngineTest, RandomCompanyChangesNothing) {
 
 TEST_F(EngineTest, StopStringsAcrossTokensAreCutOff) {
     start(kFake);
-    std::string text;
     const auto tokens = alone("find a stop", 200);
     // The fake's bytes are arbitrary; take three neighbours that are plain letters as the stop.
     size_t at = 0;

@@ -26,6 +26,8 @@ class Json {
     Json& operator=(const Json&);
     Json& operator=(Json&&) noexcept;
     ~Json();
+    // Implicit, so that a tree can be written down as the document it is.
+    // NOLINTBEGIN(google-explicit-constructor)
     Json(std::nullptr_t) : Json() {}
     Json(bool value);
     Json(double value);
@@ -38,6 +40,7 @@ class Json {
     Json(const char* value) : Json(std::string(value)) {}
     Json(Array value);
     Json(Object value);
+    // NOLINTEND(google-explicit-constructor)
 
     bool is_null() const { return std::holds_alternative<std::nullptr_t>(value_); }
     const bool* boolean() const { return std::get_if<bool>(&value_); }

@@ -16,10 +16,12 @@ namespace {
 namespace bj = boost::json;
 
 struct Handler {
+    // NOLINTBEGIN(readability-identifier-naming): Boost.JSON asks for these names.
     static constexpr size_t max_object_size = size_t(-1);
     static constexpr size_t max_array_size = size_t(-1);
     static constexpr size_t max_key_size = size_t(-1);
     static constexpr size_t max_string_size = size_t(-1);
+    // NOLINTEND(readability-identifier-naming)
 
     size_t values_left = 0;
     std::string refusal;  // set when this handler, not the parser, stopped
