@@ -23,21 +23,20 @@ export class ApiError extends Error {
 
 const WAIT_S_MAX = 3600;
 
-const KIND_BY_CODE: Record<string, FailureKind> = {
-    context_length_exceeded: 'too_long',
-    model_not_found: 'no_model',
-    not_ready: 'not_ready',
-    rate_limit_exceeded: 'busy',
-    overloaded: 'busy',
-    no_room: 'busy',
-    forbidden: 'forbidden',
-};
-const KIND_BY_STATUS: Record<number, FailureKind> = {
-    403: 'forbidden',
-    413: 'too_long',
-    429: 'busy',
-    503: 'busy',
-};
+// The server's code says it best, else the status does.
+const KINDS = new Map<string | number, FailureKind>([
+    ['context_length_exceeded', 'too_long'],
+    ['model_not_found', 'no_model'],
+    ['not_ready', 'not_ready'],
+    ['rate_limit_exceeded', 'busy'],
+    ['overloaded', 'busy'],
+    ['no_room', 'busy'],
+    ['forbidden', 'forbidden'],
+    [403, 'forbidden'],
+    [413, 'too_long'],
+    [429, 'busy'],
+    [503, 'busy'],
+]);
 
 function field(value: unknown, name: string): unknown {
     return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
@@ -50,7 +49,7 @@ function text(value: unknown): string {
 /** From an error body of OpenAI's shape, or of any other; `status` is 0 inside a stream. */
 export function failureFrom(body: unknown, status: number, retryAfter: string | null): Failure {
     const error = field(body, 'error');
-    const kind = KIND_BY_CODE[text(field(error, 'code'))] ?? KIND_BY_STATUS[status] ?? 'other';
+    const kind = KINDS.get(text(field(error, 'code'))) ?? KINDS.get(status) ?? 'other';
     const wait = Number(retryAfter ?? 'none');
     return {
         kind,

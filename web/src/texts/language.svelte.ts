@@ -1,23 +1,7 @@
-import { en, type Texts } from './en';
-import { zh } from './zh';
+import type { Texts } from './en';
+import { pickLanguage, TEXTS, type Language } from './pick';
 
-const TEXTS = { en, zh } satisfies Record<string, Texts>;
-export type Language = keyof typeof TEXTS;
 const KEY = 'dunlin.language';
-
-function isLanguage(value: string | null): value is Language {
-    return value !== null && value in TEXTS;
-}
-
-/** The first language of the browser that there are texts for. */
-export function pickLanguage(kept: string | null, preferred: readonly string[]): Language {
-    if (isLanguage(kept)) return kept;
-    for (const tag of preferred) {
-        const language = tag.toLowerCase().split('-')[0] ?? '';
-        if (isLanguage(language)) return language;
-    }
-    return 'en';
-}
 
 function kept(): string | null {
     try {
