@@ -28,6 +28,7 @@ for (const language of ['en', 'zh']) {
                 locale: language === 'zh' ? 'zh-CN' : 'en-GB',
                 deviceScaleFactor: size === 'phone' ? 2 : 1,
                 hasTouch: size === 'phone',
+                isMobile: size === 'phone',
             });
             const shot = (what) =>
                 page.screenshot({ path: `${folder}/${what}-${size}-${colorScheme}-${language}.png` });
