@@ -19,7 +19,7 @@ export const PHONE = { width: 360, height: 740 };
 export async function openPage(browser, url, { path = '/', ...options } = {}) {
     const context = await browser.newContext({ locale: 'en-GB', viewport: DESKTOP, ...options });
     const page = await context.newPage();
-    page.setDefaultTimeout(20_000);
+    page.setDefaultTimeout(60_000);
     page.faults = [];
     page.on('request', (request) => {
         const at = new URL(request.url());

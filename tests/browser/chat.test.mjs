@@ -5,7 +5,7 @@ import { answered, ask, composer, shows, text, tune } from './steps.mjs';
 const LONG = { ignore_eos: true, max_tokens: 2000 };
 
 pageTest('an answer grows while it comes, and is counted', {}, async (page) => {
-    await tune(page, { ignore_eos: true, max_tokens: 60 });
+    await tune(page, { ignore_eos: true, max_tokens: 30 });
     await page.evaluate(() => {
         window.lengths = new Set();
         new MutationObserver(() =>
@@ -15,7 +15,7 @@ pageTest('an answer grows while it comes, and is counted', {}, async (page) => {
     await ask(page, 'What is gravity?');
     await answered(page);
     assert.ok((await page.evaluate(() => window.lengths.size)) > 10);
-    assert.match(await page.textContent('.facts'), /60 tokens.*\d tokens\/s/);
+    assert.match(await page.textContent('.facts'), /30 tokens.*\d tokens\/s/);
     assert.equal(await page.textContent('.question .bubble'), 'What is gravity?');
     assert.equal(await page.evaluate(() => document.activeElement.tagName), 'TEXTAREA');
     // Told to a screen reader once it is whole, not token by token.
