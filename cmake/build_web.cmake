@@ -1,4 +1,5 @@
-# Builds web/ into DIST: cmake -D SOURCE=web -D DIST=folder -D NPM=npm -P build_web.cmake
+# Builds web/ into the folder DIST and writes its files as the source file OUT:
+# cmake -D SOURCE=web -D DIST=folder -D NPM=npm -D PYTHON=python3 -D EMBED=embed_assets.py -D OUT=x.cpp -P build_web.cmake
 # All presets share node_modules and DIST, so one build at a time.
 get_filename_component(parent ${DIST} DIRECTORY)
 file(MAKE_DIRECTORY ${parent})
@@ -23,3 +24,4 @@ if(NOT EXISTS ${installed} OR ${SOURCE}/package-lock.json IS_NEWER_THAN ${instal
     run_npm(ci --omit=dev --loglevel=error)
 endif()
 run_npm(run --silent build -- --outDir ${DIST} --emptyOutDir --logLevel warn)
+execute_process(COMMAND ${PYTHON} ${EMBED} ${OUT} ${DIST} COMMAND_ERROR_IS_FATAL ANY)

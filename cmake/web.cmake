@@ -21,8 +21,8 @@ file(GLOB_RECURSE web_sources CONFIGURE_DEPENDS ${web_source}/src/*)
 list(FILTER web_sources EXCLUDE REGEX "\\.test\\.ts$")
 add_custom_command(OUTPUT ${web_assets}
     COMMAND ${CMAKE_COMMAND} -D SOURCE=${web_source} -D DIST=${web_dist} -D NPM=${NPM_PROGRAM}
+            -D PYTHON=${Python3_EXECUTABLE} -D EMBED=${web_embed} -D OUT=${web_assets}
             -P ${CMAKE_SOURCE_DIR}/cmake/build_web.cmake
-    COMMAND Python3::Interpreter ${web_embed} ${web_assets} ${web_dist}
     DEPENDS ${web_sources} ${web_embed} ${CMAKE_SOURCE_DIR}/cmake/build_web.cmake
             ${web_source}/index.html ${web_source}/package-lock.json ${web_source}/vite.config.ts
     COMMENT "Building the web page")
