@@ -1,7 +1,8 @@
-// Pictures for people: node screenshots.mjs FOLDER. Needs the real model for what is in them.
+// Pictures for people: node screenshots.mjs [FOLDER [en,zh]]. Needs the real model for what is in them.
 import { mkdir } from 'node:fs/promises';
 import { DESKTOP, launch, openPage, PHONE } from './browser.mjs';
 import { Server } from './server.mjs';
+import { tune } from './steps.mjs';
 
 const folder = process.argv[2] ?? 'build/screenshots';
 await mkdir(folder, { recursive: true });
@@ -18,7 +19,7 @@ const shown = (page, characters) =>
     }, characters, { timeout: 120_000 });
 
 const browser = await launch();
-for (const language of ['en', 'zh']) {
+for (const language of process.argv[3]?.split(',') ?? ['en', 'zh']) {
     for (const colorScheme of ['light', 'dark']) {
         for (const [size, viewport] of Object.entries({ desktop: DESKTOP, phone: PHONE })) {
             const server = await Server.start({ model: process.env.DUNLIN_MODEL ?? 'SmolLM2-135M-Instruct' });
@@ -32,6 +33,7 @@ for (const language of ['en', 'zh']) {
             });
             const shot = (what) =>
                 page.screenshot({ path: `${folder}/${what}-${size}-${colorScheme}-${language}.png` });
+            await tune(page, { max_tokens: 200 });
             await page.waitForTimeout(300);
             await shot('empty');
             await page.fill('textarea', QUESTION[language]);
