@@ -47,6 +47,11 @@ Expected<void> check_browser(const ApiSettings& settings, const HttpRequest& req
     return {};
 }
 
+/// The page runs its own scripts, talks to this server only, and nobody may frame it.
+constexpr const char* kPagePolicy =
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 bool serve_asset(const ApiContext& api, const ExchangePtr& exchange) {
     const HttpRequest& request = exchange->request();
     if (request.method != "GET" && request.method != "HEAD") return false;
@@ -58,6 +63,8 @@ bool serve_asset(const ApiContext& api, const ExchangePtr& exchange) {
             {.status = 200,
              .headers = {{"Content-Type", std::string(asset.content_type)},
                          {"Cache-Control", page ? "no-cache" : "max-age=31536000, immutable"},
+                         {"Content-Security-Policy", kPagePolicy},
+                         {"Referrer-Policy", "no-referrer"},
                          {"X-Content-Type-Options", "nosniff"}},
              .body = std::string(asset.bytes)});
         return true;

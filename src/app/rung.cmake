@@ -1,6 +1,8 @@
-# The program itself.
+# The program itself, with the web page inside.
 find_package(CLI11 REQUIRED)
 target_link_libraries(${rung_target} PRIVATE CLI11::CLI11)
+include(${CMAKE_SOURCE_DIR}/cmake/web.cmake)
+target_sources(${rung_target} PRIVATE ${web_assets})
 add_executable(dunlin ${CMAKE_CURRENT_LIST_DIR}/main.cpp)
 target_link_libraries(dunlin PRIVATE ${rung_target} CLI11::CLI11)
 target_compile_definitions(dunlin PRIVATE DUNLIN_VERSION="${PROJECT_VERSION}")

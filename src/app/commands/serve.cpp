@@ -10,6 +10,7 @@
 #include "api/server.h"
 #include "app/command.h"
 #include "app/load_model.h"
+#include "app/web_assets.h"
 #include "base/log.h"
 
 namespace dunlin {
@@ -72,6 +73,7 @@ void serve(ServeOptions& options) {
         return load_engine(entry, load, clock, metrics);
     };
     const auto registry = make_registry(std::move(models), clock, metrics);
+    options.api.assets = web_assets();
     auto server = Server::start(options.api, *registry, metrics, clock);
     if (!server) exit_with(server.error());
     std::printf("Dunlin listens on http://%s:%u\n", options.api.host.c_str(), (*server)->port());

@@ -1,0 +1,35 @@
+import { listModels, type Model } from '../api/models';
+
+const POLL_SOON_MS = 800; // while something is about to change
+const POLL_LATE_MS = 4000; // while the server is away
+
+/** The listed models, which one is asked, and whether the server is there. */
+export class Models {
+    list = $state<Model[]>([]);
+    chosenId = $state('');
+    reachable = $state(true);
+    private timer: ReturnType<typeof setTimeout> | undefined;
+
+    constructor(private readonly fetchModels: () => Promise<Model[]> = listModels) {}
+
+    get chosen(): Model | undefined {
+        return this.list.find((model) => model.id === this.chosenId) ?? this.list[0];
+    }
+
+    /** Looks now, and again for as long as `active()` holds, a model loads or the server is away. */
+    async refresh(active: () => boolean = () => false): Promise<void> {
+        clearTimeout(this.timer);
+        try {
+            this.list = await this.fetchModels();
+            this.reachable = true;
+        } catch {
+            this.reachable = false;
+        }
+        if (this.chosen) this.chosenId = this.chosen.id;
+        clearTimeout(this.timer);
+        const soon = active() || this.chosen?.state === 'loading';
+        if (!soon && this.reachable) return;
+        const wait = this.reachable ? POLL_SOON_MS : POLL_LATE_MS;
+        this.timer = setTimeout(() => void this.refresh(active), wait);
+    }
+}
