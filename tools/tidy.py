@@ -35,7 +35,7 @@ RULES = [
 ]
 RULES = [(suffixes, re.compile(pattern), paths, advice) for suffixes, pattern, paths, advice in RULES]
 CHECKED = CODE.union(*(rule[0] for rule in RULES))
-NOT_A_FUNCTION = re.compile(r"^\s*(namespace|class|struct|enum|union|extern|impl|mod|trait|@media)\b|[^=!<>]=\s*$|\[\] = \{")
+NOT_A_FUNCTION = re.compile(r"\bdescribe\(|^\s*(namespace|class|struct|enum|union|extern|impl|mod|trait|@media)\b|[^=!<>]=\s*$|\[\] = \{")
 
 PATH = re.compile(r"`((?:src|text|web|tests|tools|scripts|docs|bench|fuzz|cmake)/[\w./-]*)`")
 
