@@ -126,7 +126,7 @@ TEST_F(EngineTest, RandomCompanyChangesNothing) {
                .sequences_max = 1 + below(6),
                .sequence_tokens_max = 160,
                .step_tokens_max = 8 + below(40)},
-              {.slice_tokens_max = 1 + below(20)});
+              {.slice_ratio = 0.1 * (1 + below(20))});
         struct One {
             std::string prompt;
             uint32_t count;

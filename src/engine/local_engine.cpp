@@ -33,7 +33,8 @@ class LocalEngine final : public Engine {
           settings_(std::move(settings)),
           clock_(clock),
           metrics_(metrics),
-          scheduler_(*runner_, settings_.slice_tokens_max),
+          scheduler_(*runner_,
+                     StepPace(settings_.slice_ratio, uint64_t{settings_.step_ms_max} * 1000)),
           thread_([this](std::stop_token stop) { run(stop); }) {}
 
     ~LocalEngine() override {
@@ -237,6 +238,7 @@ void LocalEngine::step() {
         for (const auto& answer : hit) fail_answer(answer, done.error(), Keep::Nothing);
         return;
     }
+    scheduler_.note(rows, done->compute_us);
     const int64_t now = clock_.now_us();
     size_t next_output = 0;
     std::vector<std::shared_ptr<Answer>> broken;

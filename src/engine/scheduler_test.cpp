@@ -1,0 +1,195 @@
+// The scheduler by itself, in simulated time: one thread, the fake runner's own clock, so that the
+// same history gives the same steps to the microsecond.
+
+#include "engine/scheduler.h"
+
+#include <algorithm>
+#include <map>
+#include <vector>
+
+#include "engine/byte_tokenizer.h"
+#include "engine/local_engine.h"
+#include "gtest/gtest.h"
+#include "runner/fake/fake_runner.h"
+
+namespace dunlin {
+namespace {
+
+// A step costs 5 ms to read the weights and 0.2 ms for each token.
+FakeSettings slow_fake() {
+    return {.vocabulary = kByteTokenizerSize,
+            .blocks = 2000,
+            .sequences_max = 16,
+            .sequence_tokens_max = 8000,
+            .step_tokens_max = 512,
+            .step_us = 5000,
+            .token_us = 200};
+}
+
+class Simulation {
+ public:
+    explicit Simulation(double slice_ratio = EngineSettings{}.slice_ratio)
+        : runner_(make_fake_runner(with_clock())),
+          scheduler_(*runner_, StepPace(slice_ratio, 1'000'000)) {}
+
+    /// A prompt of `prompt` tokens that nobody shares, and an answer of `count`.
+    Sequence* enqueue(uint32_t prompt, uint32_t count) {
+        auto answer = std::make_shared<Answer>();
+        answer->request = std::make_unique<LocalPrepared>();
+        answer->request->request.sampling.temperature = 0;
+        answer->request->request.ignore_eos = true;
+        answer->request->answer_tokens_max = count;
+        for (uint32_t i = 0; i < prompt; ++i)
+            answer->request->prompt.push_back(static_cast<TokenId>((i * 7 + prompt) % 251));
+        answer->admission.domain = {++domains_, 0};
+        auto sequence = std::make_unique<Sequence>(std::move(answer), 0, *tokenizer_);
+        Sequence* out = sequence.get();
+        scheduler_.enqueue(std::move(sequence));
+        return out;
+    }
+
+    /// One step; false where there is nothing left to do.
+    bool step() {
+        std::vector<Scheduler::Refusal> refused;
+        const auto rows = scheduler_.next(refused);
+        EXPECT_TRUE(refused.empty());
+        if (rows.empty()) return false;
+        std::vector<Span> spans;
+        for (const auto& row : rows) spans.push_back(row.span);
+        const auto step = runner_->launch({spans});
+        EXPECT_TRUE(step) << step.error().message;
+        const auto done = runner_->collect(*step);
+        scheduler_.note(rows, done->compute_us);
+        size_t output = 0;
+        for (const auto& row : rows) {
+            history_.push_back({clock_.now_us(), row.span.tokens.size()});
+            if (row.span.outputs == 0) continue;
+            row.sequence->accept(done->outputs[output++].logits, {});
+            times_[row.sequence].push_back(clock_.now_us());
+            if (row.sequence->finished())
+                finished_.push_back(scheduler_.remove(row.sequence, Keep::Cached));
+        }
+        return true;
+    }
+    void run() {
+        while (step()) {
+        }
+        EXPECT_TRUE(scheduler_.idle());
+    }
+
+    const std::vector<int64_t>& times(Sequence* sequence) { return times_[sequence]; }
+    /// The longest time between two tokens of the sequence.
+    int64_t longest_gap(Sequence* sequence) {
+        int64_t longest = 0;
+        const auto& at = times_[sequence];
+        for (size_t i = 1; i < at.size(); ++i) longest = std::max(longest, at[i] - at[i - 1]);
+        return longest;
+    }
+    int64_t now() const { return clock_.now_us(); }
+    const std::vector<std::pair<int64_t, size_t>>& history() const { return history_; }
+
+ private:
+    FakeSettings with_clock() {
+        FakeSettings settings = slow_fake();
+        settings.clock = &clock_;
+        return settings;
+    }
+    ManualClock clock_;
+    std::unique_ptr<Tokenizer> tokenizer_ = make_byte_tokenizer();
+    std::unique_ptr<Runner> runner_;
+    Scheduler scheduler_;
+    uint64_t domains_ = 0;
+    std::map<Sequence*, std::vector<int64_t>> times_;  // of each token
+    std::vector<std::unique_ptr<Sequence>> finished_;
+    std::vector<std::pair<int64_t, size_t>> history_;
+};
+
+TEST(Scheduler, ALongPromptHalvesThePaceOfOthersAtMost) {
+    Simulation alone;
+    Sequence* lonely = alone.enqueue(20, 1000);
+    alone.run();
+    Simulation prompt_alone;
+    const int64_t prompt_us =
+        (prompt_alone.enqueue(6000, 1), prompt_alone.run(), prompt_alone.now());
+
+    Simulation both;
+    Sequence* stream = both.enqueue(20, 1000);
+    for (int i = 0; i < 50; ++i) both.step();
+    const int64_t begin = both.now();
+    Sequence* prompt = both.enqueue(6000, 1);
+    both.run();
+    EXPECT_LT(both.longest_gap(stream), 2 * alone.longest_gap(lonely));
+    EXPECT_LT(both.times(prompt)[0] - begin, 2 * prompt_us);
+    EXPECT_EQ(both.times(stream).size(), 1000U);
+}
+
+TEST(Scheduler, AShortPromptDoesNotWaitForALongOne) {
+    for (const bool decoding : {false, true}) {
+        Simulation s;
+        if (decoding) {
+            s.enqueue(20, 2000);
+            for (int i = 0; i < 50; ++i) s.step();
+        }
+        Sequence* long_one = s.enqueue(6000, 1);
+        for (int i = 0; i < 5; ++i) s.step();
+        const int64_t begin = s.now();
+        Sequence* short_one = s.enqueue(40, 1);
+        s.run();
+        EXPECT_LT((s.times(short_one)[0] - begin) * 5, s.times(long_one)[0] - begin);
+    }
+}
+
+TEST(Scheduler, EveryPromptMovesInEveryStepThatHasRoomForAll) {
+    Simulation s;
+    std::vector<Sequence*> prompts;
+    for (uint32_t i = 0; i < 10; ++i) prompts.push_back(s.enqueue(100 + i, 1));
+    s.run();
+    std::vector<int64_t> ends;
+    for (Sequence* prompt : prompts) ends.push_back(s.times(prompt)[0]);
+    // Nearly equal prompts that came together end nearly together.
+    EXPECT_LT(*std::max_element(ends.begin(), ends.end()),
+              *std::min_element(ends.begin(), ends.end()) * 3 / 2);
+}
+
+TEST(Scheduler, TheSameHistoryGivesTheSameSteps) {
+    const auto history = [] {
+        Simulation s;
+        for (uint32_t i = 0; i < 30; ++i) {
+            s.enqueue(1 + i * 37 % 900, 1 + i * 11 % 60);
+            for (uint32_t n = i % 4; n > 0; --n) s.step();
+        }
+        s.run();
+        return s.history();
+    };
+    const auto first = history();
+    EXPECT_GT(first.size(), 500U);
+    EXPECT_EQ(first, history());
+}
+
+TEST(StepPace, MeasuresDecodingAloneFirstAndNowAndThen) {
+    StepPace pace(1.0, 1'000'000);
+    EXPECT_EQ(pace.prefill_tokens_max(true), 0U);
+    pace.note(4, 0, 10'000);
+    uint32_t measured = 0;
+    for (int i = 0; i < 195; ++i) {
+        const uint32_t tokens = pace.prefill_tokens_max(true);
+        pace.note(4, tokens, 10'000 + 500 * tokens);
+        if (tokens == 0) ++measured;
+        if (i > 1 && tokens != 0) EXPECT_EQ(tokens, 20U);
+    }
+    EXPECT_EQ(measured, 3U);
+}
+
+TEST(StepPace, NeverStopsAndNeverExceedsTheLongestStep) {
+    StepPace slow(1.0, 1'000'000);
+    slow.note(0, 16, 160'000'000);  // ten seconds a token
+    EXPECT_EQ(slow.prefill_tokens_max(false), 16U);
+    slow.note(1, 0, 20'000'000);
+    EXPECT_EQ(slow.prefill_tokens_max(true), 1U);
+    StepPace fair(1.0, 1'000'000);
+    fair.note(0, 100, 1'000'000);
+    EXPECT_EQ(fair.prefill_tokens_max(false), 100U);
+}
+
+}  // namespace
+}  // namespace dunlin
