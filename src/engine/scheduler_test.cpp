@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <random>
 #include <vector>
 
 #include "engine/byte_tokenizer.h"
@@ -28,20 +29,25 @@ FakeSettings slow_fake() {
 
 class Simulation {
  public:
-    explicit Simulation(double slice_ratio = EngineSettings{}.slice_ratio)
-        : runner_(make_fake_runner(with_clock())),
-          scheduler_(*runner_, StepPace(slice_ratio, 1'000'000)) {}
+    explicit Simulation(const FakeSettings& settings = slow_fake())
+        : runner_(make_fake_runner(with_clock(settings))),
+          scheduler_(*runner_, StepPace(EngineSettings{}.slice_ratio, 1'000'000)) {}
 
     /// A prompt of `prompt` tokens that nobody shares, and an answer of `count`.
     Sequence* enqueue(uint32_t prompt, uint32_t count) {
+        std::vector<TokenId> tokens(prompt);
+        for (uint32_t i = 0; i < prompt; ++i)
+            tokens[i] = static_cast<TokenId>((i * 7 + prompt) % 251);
+        return enqueue(std::move(tokens), count, ++domains_);
+    }
+    Sequence* enqueue(std::vector<TokenId> prompt, uint32_t count, uint64_t domain) {
         auto answer = std::make_shared<Answer>();
         answer->request = std::make_unique<LocalPrepared>();
         answer->request->request.sampling.temperature = 0;
         answer->request->request.ignore_eos = true;
         answer->request->answer_tokens_max = count;
-        for (uint32_t i = 0; i < prompt; ++i)
-            answer->request->prompt.push_back(static_cast<TokenId>((i * 7 + prompt) % 251));
-        answer->admission.domain = {++domains_, 0};
+        answer->request->prompt = std::move(prompt);
+        answer->admission.domain = {domain, 0};
         auto sequence = std::make_unique<Sequence>(std::move(answer), 0, *tokenizer_);
         Sequence* out = sequence.get();
         scheduler_.enqueue(std::move(sequence));
@@ -53,6 +59,8 @@ class Simulation {
         std::vector<Scheduler::Refusal> refused;
         const auto rows = scheduler_.next(refused);
         EXPECT_TRUE(refused.empty());
+        // Work that waits while nothing runs would wait for ever.
+        EXPECT_EQ(rows.empty(), scheduler_.idle());
         if (rows.empty()) return false;
         std::vector<Span> spans;
         for (const auto& row : rows) spans.push_back(row.span);
@@ -77,6 +85,11 @@ class Simulation {
         EXPECT_TRUE(scheduler_.idle());
     }
 
+    /// Takes a sequence out before its end, wherever it is.
+    void cancel(Sequence* sequence) { scheduler_.remove(sequence, Keep::Cached); }
+    const std::vector<std::unique_ptr<Sequence>>& finished() const { return finished_; }
+    Room room() const { return runner_->room(); }
+
     const std::vector<int64_t>& times(Sequence* sequence) { return times_[sequence]; }
     /// The longest time between two tokens of the sequence.
     int64_t longest_gap(Sequence* sequence) {
@@ -89,8 +102,7 @@ class Simulation {
     const std::vector<std::pair<int64_t, size_t>>& history() const { return history_; }
 
  private:
-    FakeSettings with_clock() {
-        FakeSettings settings = slow_fake();
+    FakeSettings with_clock(FakeSettings settings) {
         settings.clock = &clock_;
         return settings;
     }
@@ -164,6 +176,57 @@ TEST(Scheduler, TheSameHistoryGivesTheSameSteps) {
     const auto first = history();
     EXPECT_GT(first.size(), 500U);
     EXPECT_EQ(first, history());
+}
+
+/// Caches of 4 to 64 blocks, common beginnings, cancels at any moment: every sequence ends with the
+/// tokens it would have had alone, and every block comes back.
+TEST(Scheduler, TenThousandHistoriesInTinyCaches) {
+    for (uint32_t seed = 0; seed < 10'000; ++seed) {
+        std::mt19937 random(seed);
+        const auto below = [&](uint32_t n) { return static_cast<uint32_t>(random() % n); };
+        const uint32_t blocks = 4 + below(61);
+        const uint32_t tokens_max = std::min(blocks * 16, 300U);
+        Simulation s({.vocabulary = 16,
+                      .blocks = blocks,
+                      .sequences_max = 1 + below(6),
+                      .sequence_tokens_max = tokens_max,
+                      .step_tokens_max = 8 + below(60),
+                      .step_us = 100 + below(1000),
+                      .token_us = below(100)});
+        std::vector<Sequence*> live;
+        size_t enqueued = 0, cancelled = 0;
+        for (int action = 0; action < 25; ++action) {
+            if (below(3) == 0) {
+                std::vector<TokenId> prompt(1 + below(tokens_max - 1), 1);
+                for (size_t i = below(tokens_max); i < prompt.size(); ++i)
+                    prompt[i] = static_cast<TokenId>(below(2));
+                const auto room = tokens_max - static_cast<uint32_t>(prompt.size());
+                const uint32_t count = 1 + below(std::min(room, 12U));
+                live.push_back(s.enqueue(std::move(prompt), count, below(2)));
+                ++enqueued;
+            } else if (below(8) == 0 && !live.empty()) {
+                const size_t at = below(static_cast<uint32_t>(live.size()));
+                s.cancel(live[at]);
+                live.erase(live.begin() + static_cast<long>(at));
+                ++cancelled;
+            } else {
+                const size_t before = s.finished().size();
+                s.step();
+                for (size_t i = before; i < s.finished().size(); ++i)
+                    std::erase(live, s.finished()[i].get());
+            }
+        }
+        s.run();
+        ASSERT_EQ(s.finished().size(), enqueued - cancelled) << "seed " << seed;
+        for (const auto& sequence : s.finished()) {
+            std::vector<TokenId> expected = sequence->answer().request->prompt;
+            while (expected.size() < sequence->tokens_max())
+                expected.push_back(fake_next_token(expected, 16));
+            ASSERT_EQ(sequence->tokens(), expected) << "seed " << seed;
+        }
+        ASSERT_EQ(s.room().tokens_free, s.room().tokens_total) << "seed " << seed;
+        if (HasFailure()) FAIL() << "seed " << seed;
+    }
 }
 
 TEST(StepPace, MeasuresDecodingAloneFirstAndNowAndThen) {

@@ -40,6 +40,8 @@ class FakeRunner final : public Runner {
         capabilities_.shares_prefixes = true;
     }
 
+    ~FakeRunner() override { sequences_.check_integrity(); }
+
     const Capabilities& capabilities() const noexcept override { return capabilities_; }
     Expected<SeqId> open(const SequenceSpec& spec) override {
         return sequences_.open(spec.domain, spec.prompt, spec.tokens_max);
