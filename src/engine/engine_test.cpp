@@ -267,6 +267,23 @@ TEST_F(EngineTest, RandomCompanyChangesNothing) {
     }
 }
 
+TEST_F(EngineTest, SampledAnswersAreTheirOwn) {
+    start({.vocabulary = kByteTokenizerSize, .step_tokens_max = 24});
+    const auto sampled = [&](uint32_t i) {
+        Request r = request("sampled prompt " + std::to_string(i / 2), 15 + i);
+        r.sampling.temperature = 3;
+        r.sampling.seed = i;
+        return r;
+    };
+    std::vector<std::vector<TokenId>> alone;
+    for (uint32_t i = 0; i < 20; ++i) alone.push_back(read(*submit(sampled(i))).tokens[0]);
+    EXPECT_NE(std::vector(alone[0].begin(), alone[0].end()),
+              std::vector(alone[1].begin(), alone[1].begin() + 15));  // the seed matters
+    std::vector<std::shared_ptr<Generation>> together;
+    for (uint32_t i = 0; i < 20; ++i) together.push_back(submit(sampled(19 - i)));
+    for (uint32_t i = 0; i < 20; ++i) EXPECT_EQ(read(*together[i]).tokens[0], alone[19 - i]);
+}
+
 TEST_F(EngineTest, StopStringsAcrossTokensAreCutOff) {
     start(kFake);
     const auto tokens = alone("find a stop", 200);
@@ -363,7 +380,7 @@ TEST_F(EngineTest, TheQueueCountsEveryChoice) {
     start({.vocabulary = kByteTokenizerSize, .sequences_max = 1, .step_us = 2000},
           {.queue_max = 4});
     const auto running = submit(request("first", 400));
-    wait_for<Text>(*running);
+    while (engine_->state().queued > 0) std::this_thread::yield();
     Request r = request("three", 2);
     r.choices = 3;
     const auto three = submit(r);
