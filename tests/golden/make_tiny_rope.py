@@ -40,7 +40,7 @@ def main() -> None:
     root = sys.argv[1]
     plain, _ = load(f"{root}/tests/data/tiny_plain.gguf")
     frequencies = plain.model.rotary_emb.inv_freq.double()
-    tokens = np.random.default_rng(5).integers(0, plain.config.vocab_size, PROMPT_TOKENS).tolist()
+    tokens = np.random.default_rng(8).integers(0, plain.config.vocab_size, PROMPT_TOKENS).tolist()
     results = []
     for name, rope in CASES.items():
         model = stretched(plain, rope)
