@@ -330,17 +330,18 @@ TEST_F(EngineTest, AThousandRandomHistories) {
     for (uint32_t seed = 0; seed < 1000; ++seed) {
         std::mt19937 random(seed);
         const auto below = [&](uint32_t n) { return static_cast<uint32_t>(random() % n); };
+        const bool fails = below(3) == 0;
         start({.vocabulary = kByteTokenizerSize,
                .blocks = 4 + below(61),
                .sequences_max = 1 + below(6),
                .sequence_tokens_max = 300,
                .step_tokens_max = 8 + below(60),
-               .fail_at_step = below(4) == 0 ? 1 + below(30) : 0,
-               .nan_at_step = below(4) == 0 ? 1 + below(30) : 0},
+               .fail_at_step = fails ? 1 + below(30) : 0,
+               .nan_at_step = fails ? 1 + below(30) : 0},
               {.queue_max = 1 + below(12)});
         struct One {
             Request request;
-            bool disturbed;
+            bool late;
             std::shared_ptr<Generation> log;
         };
         std::vector<One> all;
@@ -358,16 +359,21 @@ TEST_F(EngineTest, AThousandRandomHistories) {
             }
             const bool cancels = below(6) == 0;
             r.max_tokens = (*prepared)->max_tokens();
-            all.push_back({r, late || cancels, engine_->submit(std::move(*prepared), admission)});
+            all.push_back({r, late, engine_->submit(std::move(*prepared), admission)});
             if (cancels) all[below(static_cast<uint32_t>(all.size()))].log->cancel();
         }
         for (const One& one : all) {
             const Result result = read(*one.log, one.request.choices);
+            const Code code = result.error ? result.error->code : Code::Overloaded;
+            EXPECT_TRUE(code == Code::Overloaded || (one.late && code == Code::DeadlineExceeded) ||
+                        (fails && (code == Code::DeviceLost || code == Code::Internal)))
+                << result.error->message;
             const auto expected = alone(std::get<std::string>(one.request.prompt), 20);
-            for (const auto& tokens : result.tokens) {
+            for (size_t choice = 0; choice < result.tokens.size(); ++choice) {
+                const auto& tokens = result.tokens[choice];
                 ASSERT_TRUE(std::equal(tokens.begin(), tokens.end(), expected.begin()))
                     << "seed " << seed;
-                if (result.error || result.finished[0]->end == End::Cancelled) continue;
+                if (result.error || result.finished[choice]->end == End::Cancelled) continue;
                 ASSERT_EQ(tokens.size(), *one.request.max_tokens) << "seed " << seed;
             }
         }

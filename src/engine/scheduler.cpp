@@ -99,7 +99,8 @@ void Scheduler::add_slices(Plan& plan) {
     for (const auto& sequence : running_)
         if (const uint32_t left = tokens_left(*sequence); left > 1) lefts.push_back(left);
     if (lefts.empty()) return;
-    plan.tokens = std::min(plan.tokens, pace_.prefill_tokens_max(!plan.rows.empty()));
+    const auto decode_rows = static_cast<uint32_t>(plan.rows.size());
+    plan.tokens = std::min(plan.tokens, pace_.prefill_tokens_max(decode_rows));
     const uint32_t share = equal_share(std::move(lefts), plan.tokens);
     // By index, because making room takes sequences off the end.
     for (size_t i = 0; i < running_.size() && plan.tokens > 0; ++i) {

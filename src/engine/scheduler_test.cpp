@@ -231,27 +231,32 @@ TEST(Scheduler, TenThousandHistoriesInTinyCaches) {
 
 TEST(StepPace, MeasuresDecodingAloneFirstAndNowAndThen) {
     StepPace pace(1.0, 1'000'000);
-    EXPECT_EQ(pace.prefill_tokens_max(true), 0U);
+    EXPECT_EQ(pace.prefill_tokens_max(4), 0U);
     pace.note(4, 0, 10'000);
     uint32_t measured = 0;
     for (int i = 0; i < 195; ++i) {
-        const uint32_t tokens = pace.prefill_tokens_max(true);
+        const uint32_t tokens = pace.prefill_tokens_max(4);
         pace.note(4, tokens, 10'000 + 500 * tokens);
         if (tokens == 0) ++measured;
         if (i > 1 && tokens != 0) EXPECT_EQ(tokens, 20U);
     }
     EXPECT_EQ(measured, 3U);
+    EXPECT_EQ(pace.prefill_tokens_max(8), 20U);
+    EXPECT_EQ(pace.prefill_tokens_max(9), 0U);  // so many more take another time
+    pace.note(9, 0, 20'000);
+    EXPECT_EQ(pace.prefill_tokens_max(9), 40U);
+    EXPECT_EQ(pace.prefill_tokens_max(4), 0U);
 }
 
 TEST(StepPace, NeverStopsAndNeverExceedsTheLongestStep) {
     StepPace slow(1.0, 1'000'000);
     slow.note(0, 16, 160'000'000);  // ten seconds a token
-    EXPECT_EQ(slow.prefill_tokens_max(false), 16U);
+    EXPECT_EQ(slow.prefill_tokens_max(0), 16U);
     slow.note(1, 0, 20'000'000);
-    EXPECT_EQ(slow.prefill_tokens_max(true), 1U);
+    EXPECT_EQ(slow.prefill_tokens_max(1), 1U);
     StepPace fair(1.0, 1'000'000);
     fair.note(0, 100, 1'000'000);
-    EXPECT_EQ(fair.prefill_tokens_max(false), 100U);
+    EXPECT_EQ(fair.prefill_tokens_max(0), 100U);
 }
 
 }  // namespace
