@@ -27,6 +27,7 @@ TABLES = [
           r"^void {name}\("),
     Table("src/tensor/block_formats.def", r"^BLOCK_FORMAT\((?P<name>\w+),.*, true\)",
           "src/kernels/reference/dequantize.cpp", r"case DType::{name}:"),
+    Table("src/sampling/steps.def", r"^SAMPLING_STEP\((?P<name>\w+),", "src/sampling/steps.cpp", r"^void {name}\("),
     Table("src/wire/parameters.def", r"^PARAMETER\((?P<name>\w+), (?!Ignored)", "src/wire/openai.cpp", r'"{name}"'),
 ]
 

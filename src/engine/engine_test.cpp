@@ -29,11 +29,15 @@ struct Result {
 
 class EngineTest : public testing::Test {
  protected:
-    void start(const FakeSettings& fake, EngineSettings settings = {}) {
+    void start(const FakeSettings& fake, EngineSettings settings = {},
+               const Clock& clock = system_clock()) {
         settings.model = "fake";
         settings.end_tokens = {kByteTokenizerEnd};
-        engine_ = make_engine(make_fake_runner(fake), make_byte_tokenizer(), nullptr, settings,
-                              system_clock(), metrics_);
+        engine_.reset();
+        auto runner = make_fake_runner(fake);
+        runner_ = runner.get();
+        engine_ = make_engine(std::move(runner), make_byte_tokenizer(), nullptr, settings, clock,
+                              metrics_);
     }
     static Request request(std::string prompt, uint32_t max_tokens) {
         Request r;
@@ -89,9 +93,114 @@ class EngineTest : public testing::Test {
         return {tokens.begin() + static_cast<long>(begin), tokens.end()};
     }
 
+    /// Waits until the log has an event of this kind.
+    template <class Kind>
+    static void wait_for(Generation& log) {
+        for (uint64_t at = 0;; ++at) {
+            std::promise<void> ready;
+            log.wake_on_event(at, [&]() noexcept { ready.set_value(); });
+            ready.get_future().wait();
+            std::vector<Event> events;
+            log.read(at, 1, events);
+            if (std::holds_alternative<Kind>(events.at(0))) return;
+        }
+    }
+    /// Waits until the engine has done so many steps more.
+    void wait_for_steps(uint64_t steps) {
+        const uint64_t end = runner_->progress() + steps;
+        while (runner_->progress() < end)
+            std::this_thread::sleep_for(std::chrono::microseconds(100));
+    }
+    /// Everything has come back once nobody works any more.
+    void expect_all_free() {
+        engine_->drain(system_clock().now_us() + 10'000'000);
+        const EngineState state = engine_->state();
+        EXPECT_EQ(state.running + state.queued, 0U);
+        EXPECT_EQ(state.room.tokens_free, state.room.tokens_total);
+    }
+
     Metrics metrics_;
+    ManualClock manual_clock_;  // outlives the engine
     std::shared_ptr<Engine> engine_;
+    Runner* runner_ = nullptr;  // the engine's own; only progress() is for us
 };
+
+/// Where a sequence is when something happens to it; each begins from a started engine.
+enum class Phase : uint8_t { Queue, Prefill, Decode };
+
+class EveryPhase : public EngineTest, public testing::WithParamInterface<Phase> {
+ protected:
+    /// An answer that is in the phase, and would stay there for a second or more.
+    std::shared_ptr<Generation> reach(const Clock& clock, const Admission& admission = {}) {
+        start({.vocabulary = kByteTokenizerSize,
+               .blocks = 300,
+               .sequences_max = 1,
+               .sequence_tokens_max = 2400,
+               .step_tokens_max = 1,
+               .step_us = 1000},
+              {}, clock);
+        if (GetParam() == Phase::Queue) {
+            other_ = submit(request("the one that runs", 2000));
+            wait_for<Text>(*other_);
+        }
+        auto log = submit(request(std::string(GetParam() == Phase::Prefill ? 2000 : 4, 'p'), 300),
+                          admission);
+        if (GetParam() == Phase::Prefill) wait_for<Started>(*log);
+        if (GetParam() == Phase::Decode) wait_for<Text>(*log);
+        wait_for_steps(5);
+        return log;
+    }
+    void end_other() {
+        if (!other_) return;
+        other_->cancel();
+        EXPECT_FALSE(read(*other_).tokens[0].empty());
+    }
+    std::shared_ptr<Generation> other_;
+};
+
+TEST_P(EveryPhase, ACancelledSequenceIsGoneWithinAStep) {
+    const auto log = reach(system_clock());
+    std::vector<Event> so_far;
+    const uint64_t events = log->read(0, 10'000, so_far);
+    std::promise<uint64_t> noticed;  // the engine's steps when it wrote what comes next
+    log->wake_on_event(events, [&]() noexcept { noticed.set_value(runner_->progress()); });
+    const uint64_t begun = runner_->progress();
+    log->cancel();
+    const Result result = read(*log);
+    // Only the other goes on; and one step may have been launched before the engine saw it.
+    const uint64_t first = noticed.get_future().get();
+    EXPECT_LE(other_ ? first : runner_->progress(), begun + 1);
+    ASSERT_TRUE(result.finished[0]);
+    EXPECT_EQ(result.finished[0]->end, End::Cancelled);
+    EXPECT_EQ(result.usage.completion_tokens > 0, GetParam() == Phase::Decode);
+    EXPECT_LE(result.tokens[0].size(), events + 3);
+    end_other();
+    expect_all_free();
+}
+
+TEST_P(EveryPhase, ADeadlineEndsAsAnErrorNeverAsALength) {
+    const auto log = reach(manual_clock_, {.deadline_us = 1000});
+    manual_clock_.advance_us(999);
+    wait_for_steps(3);
+    std::vector<Event> events;
+    log->read(0, 10'000, events);
+    for (const Event& event : events) EXPECT_FALSE(std::holds_alternative<Failed>(event));
+    manual_clock_.advance_us(1);
+    const Result result = read(*log);
+    ASSERT_TRUE(result.error);
+    EXPECT_EQ(result.error->code, Code::DeadlineExceeded);
+    EXPECT_FALSE(result.finished[0]);
+    end_other();
+    engine_->drain(0);  // the manual clock stands still
+    EXPECT_EQ(engine_->state().room.tokens_free, engine_->state().room.tokens_total);
+}
+
+std::string phase_name(const testing::TestParamInfo<Phase>& phase) {
+    constexpr const char* kNames[] = {"Queue", "Prefill", "Decode"};
+    return kNames[static_cast<size_t>(phase.param)];
+}
+INSTANTIATE_TEST_SUITE_P(Engine, EveryPhase,
+                         testing::Values(Phase::Queue, Phase::Prefill, Phase::Decode), phase_name);
 
 TEST_F(EngineTest, AnswersGreedily) {
     start(kFake);
@@ -126,7 +235,7 @@ TEST_F(EngineTest, RandomCompanyChangesNothing) {
                .sequences_max = 1 + below(6),
                .sequence_tokens_max = 160,
                .step_tokens_max = 8 + below(40)},
-              {.slice_tokens_max = 1 + below(20)});
+              {.slice_ratio = 0.1 * (1 + below(20))});
         struct One {
             std::string prompt;
             uint32_t count;
@@ -156,6 +265,23 @@ TEST_F(EngineTest, RandomCompanyChangesNothing) {
         const EngineState state = engine_->state();
         EXPECT_EQ(state.room.tokens_free, state.room.tokens_total);
     }
+}
+
+TEST_F(EngineTest, SampledAnswersAreTheirOwn) {
+    start({.vocabulary = kByteTokenizerSize, .step_tokens_max = 24});
+    const auto sampled = [&](uint32_t i) {
+        Request r = request("sampled prompt " + std::to_string(i / 2), 15 + i);
+        r.sampling.temperature = 3;
+        r.sampling.seed = i;
+        return r;
+    };
+    std::vector<std::vector<TokenId>> alone;
+    for (uint32_t i = 0; i < 20; ++i) alone.push_back(read(*submit(sampled(i))).tokens[0]);
+    EXPECT_NE(std::vector(alone[0].begin(), alone[0].end()),
+              std::vector(alone[1].begin(), alone[1].begin() + 15));  // the seed matters
+    std::vector<std::shared_ptr<Generation>> together;
+    for (uint32_t i = 0; i < 20; ++i) together.push_back(submit(sampled(19 - i)));
+    for (uint32_t i = 0; i < 20; ++i) EXPECT_EQ(read(*together[i]).tokens[0], alone[19 - i]);
 }
 
 TEST_F(EngineTest, StopStringsAcrossTokensAreCutOff) {
@@ -198,6 +324,82 @@ TEST_F(EngineTest, AFailureEndsOnlyWhatItHit) {
     EXPECT_EQ(read(*submit(request("fine", 30))).tokens[0], alone("fine", 30));
 }
 
+/// Everything at once, in tiny caches: choices, cancels, deadlines, failing steps, prompts that can
+/// never fit. Every answer ends once, what came of it is right, and every block comes back.
+TEST_F(EngineTest, AThousandRandomHistories) {
+    for (uint32_t seed = 0; seed < 1000; ++seed) {
+        std::mt19937 random(seed);
+        const auto below = [&](uint32_t n) { return static_cast<uint32_t>(random() % n); };
+        const bool fails = below(3) == 0;
+        start({.vocabulary = kByteTokenizerSize,
+               .blocks = 4 + below(61),
+               .sequences_max = 1 + below(6),
+               .sequence_tokens_max = 300,
+               .step_tokens_max = 8 + below(60),
+               .fail_at_step = fails ? 1 + below(30) : 0,
+               .nan_at_step = fails ? 1 + below(30) : 0},
+              {.queue_max = 1 + below(12)});
+        struct One {
+            Request request;
+            bool late;
+            std::shared_ptr<Generation> log;
+        };
+        std::vector<One> all;
+        for (int i = 0; i < 8; ++i) {
+            Request r = request(std::string(1 + below(60), 'a'), 1 + below(20));
+            if (below(10) == 0) r.prompt = std::string(2000, 'a');  // never fits
+            r.choices = 1 + below(2);
+            Admission admission{.domain = {below(2), 0}};
+            const bool late = below(8) == 0;
+            if (late) admission.deadline_us = system_clock().now_us() + below(2000);
+            auto prepared = engine_->prepare(r, {});
+            if (!prepared) {
+                EXPECT_EQ(prepared.error().code, Code::TooLong);
+                continue;
+            }
+            const bool cancels = below(6) == 0;
+            r.max_tokens = (*prepared)->max_tokens();
+            all.push_back({r, late, engine_->submit(std::move(*prepared), admission)});
+            if (cancels) all[below(static_cast<uint32_t>(all.size()))].log->cancel();
+        }
+        for (const One& one : all) {
+            const Result result = read(*one.log, one.request.choices);
+            const Code code = result.error ? result.error->code : Code::Overloaded;
+            EXPECT_TRUE(code == Code::Overloaded || (one.late && code == Code::DeadlineExceeded) ||
+                        (fails && (code == Code::DeviceLost || code == Code::Internal)))
+                << result.error->message;
+            const auto expected = alone(std::get<std::string>(one.request.prompt), 20);
+            for (size_t choice = 0; choice < result.tokens.size(); ++choice) {
+                const auto& tokens = result.tokens[choice];
+                ASSERT_TRUE(std::equal(tokens.begin(), tokens.end(), expected.begin()))
+                    << "seed " << seed;
+                if (result.error || result.finished[choice]->end == End::Cancelled) continue;
+                ASSERT_EQ(tokens.size(), *one.request.max_tokens) << "seed " << seed;
+            }
+        }
+        expect_all_free();
+        if (HasFailure()) FAIL() << "seed " << seed;
+    }
+}
+
+TEST_F(EngineTest, TheQueueCountsEveryChoice) {
+    start({.vocabulary = kByteTokenizerSize, .sequences_max = 1, .step_us = 2000},
+          {.queue_max = 4});
+    const auto running = submit(request("first", 400));
+    while (engine_->state().queued > 0) std::this_thread::yield();
+    Request r = request("three", 2);
+    r.choices = 3;
+    const auto three = submit(r);
+    const auto refused = submit(r);
+    EXPECT_EQ(read(*refused).error->code, Code::Overloaded);
+    const auto one = submit(request("one", 2));
+    EXPECT_EQ(read(*submit(request("another", 2))).error->code, Code::Overloaded);
+    running->cancel();
+    EXPECT_FALSE(read(*three, 3).error);
+    EXPECT_FALSE(read(*one).error);
+    expect_all_free();
+}
+
 TEST_F(EngineTest, DrainsAndThenRefuses) {
     start({.vocabulary = kByteTokenizerSize, .step_us = 1000});
     const auto short_one = submit(request("short", 5));
@@ -229,6 +431,9 @@ TEST_F(EngineTest, PreparesOnlyWhatCanFit) {
     EXPECT_EQ(engine_->prepare(request(std::string(60, 'x'), 50), {}).value()->max_tokens(), 4U);
     EXPECT_EQ(engine_->prepare(request("", 5), {}).error().code, Code::Invalid);
     Request chat = request("", 5);
+    Request absurd = request("hi", 5);
+    absurd.sampling.min_p = 1.5F;
+    EXPECT_EQ(engine_->prepare(absurd, {}).error().param, "min_p");
     chat.prompt = std::vector<Message>{{"user", "hi"}};
     EXPECT_EQ(engine_->prepare(chat, {}).error().code, Code::Unsupported);
 }

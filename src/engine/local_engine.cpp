@@ -33,7 +33,8 @@ class LocalEngine final : public Engine {
           settings_(std::move(settings)),
           clock_(clock),
           metrics_(metrics),
-          scheduler_(*runner_, settings_.slice_tokens_max),
+          scheduler_(*runner_,
+                     StepPace(settings_.slice_ratio, uint64_t{settings_.step_ms_max} * 1000)),
           thread_([this](std::stop_token stop) { run(stop); }) {}
 
     ~LocalEngine() override {
@@ -69,6 +70,12 @@ class LocalEngine final : public Engine {
     void fail_all(const Error& error);
     void report_outcome(Answer& answer, std::string_view outcome);
     void note_state();
+    /// Every choice of every answer that waits. Under mutex_.
+    uint32_t queued_now() const {
+        uint32_t queued = state_.queued;
+        for (const auto& answer : inbox_) queued += answer->choices_left;
+        return queued;
+    }
     Histogram& histogram(std::string_view name, std::string_view help) {
         return metrics_.histogram(name, help, {{"model", settings_.model}});
     }
@@ -116,7 +123,7 @@ std::shared_ptr<Generation> LocalEngine::submit(std::unique_ptr<Prepared> prepar
     std::optional<Error> refusal;
     {
         const std::lock_guard lock(mutex_);
-        const size_t queued = state_.queued + inbox_.size();
+        const uint32_t queued = queued_now();
         if (draining_)
             refusal = {Code::NotReady, "the server is shutting down; try another one"};
         else if (queued + answer->choices_left > settings_.queue_max)
@@ -237,6 +244,7 @@ void LocalEngine::step() {
         for (const auto& answer : hit) fail_answer(answer, done.error(), Keep::Nothing);
         return;
     }
+    scheduler_.note(rows, done->compute_us);
     const int64_t now = clock_.now_us();
     size_t next_output = 0;
     std::vector<std::shared_ptr<Answer>> broken;
@@ -329,7 +337,7 @@ void LocalEngine::note_state() {
 EngineState LocalEngine::state() const {
     const std::lock_guard lock(mutex_);
     EngineState state = state_;
-    for (const auto& answer : inbox_) state.queued += answer->choices_left;
+    state.queued = queued_now();
     state.ready = !draining_;
     state.stalled = step_began_us_ != 0 && clock_.now_us() - step_began_us_ > kStallUs;
     state.memory = runner_->memory();

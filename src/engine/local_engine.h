@@ -19,7 +19,10 @@ struct EngineSettings {
     uint32_t queue_max = 256;             // answers waiting for a place; above: Overloaded
     uint32_t response_tokens_max = 2048;  // what max_tokens is lowered to; 0: only the context
     uint32_t choices_max = 16;
-    uint32_t slice_tokens_max = 128;       // of a prompt in one step while others are decoding
+    // Prompts may lengthen a step of decoding answers by this share of its own time, and a step of
+    // prompts alone lasts at most about so long.
+    double slice_ratio = 0.97;
+    uint32_t step_ms_max = 1000;
     std::vector<TokenId> end_tokens = {};  // any of these ends an answer
 };
 

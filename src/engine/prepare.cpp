@@ -65,6 +65,7 @@ Expected<std::unique_ptr<LocalPrepared>> prepare_request(
                     "n must be 1 to " + std::to_string(settings.choices_max) + ", not " +
                         std::to_string(request.choices),
                     "n");
+    if (auto error = invalid(request.sampling)) return std::unexpected(std::move(*error));
     auto prompt = prompt_of(request, tokenizer, chat_template, now_unix_s);
     if (!prompt) return std::unexpected(prompt.error());
     if (prompt->empty()) return fail(Code::Invalid, "the prompt is empty", "prompt");

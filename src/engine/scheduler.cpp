@@ -61,35 +61,75 @@ bool Scheduler::make_room(Sequence& sequence, uint32_t tokens) {
     return true;
 }
 
+/// Tokens of the sequence that are not computed yet; 0 while another is computing them.
+uint32_t Scheduler::tokens_left(Sequence& sequence) {
+    if (sequence.waits_for != 0 && !attach(sequence)) return 0;
+    return static_cast<uint32_t>(sequence.tokens().size()) - runner_.length(sequence.seq);
+}
+
+/// A step in the making: its rows, and what still fits.
+struct Scheduler::Plan {
+    std::vector<Row> rows;
+    uint32_t tokens, outputs;
+};
+
+void Scheduler::add_row(Plan& plan, Sequence& sequence, uint32_t left, uint32_t count) {
+    const uint32_t outputs = count == left ? 1 : 0;
+    if (plan.tokens < count || plan.outputs < outputs || !make_room(sequence, count)) return;
+    const std::span<const TokenId> pending = std::span(sequence.tokens()).last(left);
+    plan.rows.push_back({&sequence, {sequence.seq, pending.first(count), outputs}});
+    plan.tokens -= count;
+    plan.outputs -= outputs;
+}
+
+/// The most tokens that one of several prompts may take so that all get the same, and what the
+/// short ones leave goes to the long ones. At least 1.
+static uint32_t equal_share(std::vector<uint32_t> lefts, uint32_t tokens) {
+    std::sort(lefts.begin(), lefts.end());
+    for (size_t i = 0; i < lefts.size(); ++i) {
+        const auto share = tokens / static_cast<uint32_t>(lefts.size() - i);
+        if (lefts[i] > share) return std::max(1U, share);
+        tokens -= lefts[i];
+    }
+    return UINT32_MAX;
+}
+
+void Scheduler::add_slices(Plan& plan) {
+    std::vector<uint32_t> lefts;
+    for (const auto& sequence : running_)
+        if (const uint32_t left = tokens_left(*sequence); left > 1) lefts.push_back(left);
+    if (lefts.empty()) return;
+    const auto decode_rows = static_cast<uint32_t>(plan.rows.size());
+    plan.tokens = std::min(plan.tokens, pace_.prefill_tokens_max(decode_rows));
+    const uint32_t share = equal_share(std::move(lefts), plan.tokens);
+    // By index, because making room takes sequences off the end.
+    for (size_t i = 0; i < running_.size() && plan.tokens > 0; ++i) {
+        const uint32_t left = tokens_left(*running_[i]);
+        if (left > 1) add_row(plan, *running_[i], left, std::min({left, share, plan.tokens}));
+    }
+}
+
 std::vector<Scheduler::Row> Scheduler::next(std::vector<Refusal>& refused) {
     admit(refused);
     const Capabilities& can = runner_.capabilities();
-    std::vector<Row> rows;
-    uint32_t tokens_left = can.step_tokens_max;
-    uint32_t outputs_left = can.step_outputs_max;
-    for (const bool decoding : {true, false}) {
-        const bool others = !rows.empty();
-        // By index, because making room takes sequences off the end.
-        for (size_t i = 0; i < running_.size() && tokens_left > 0 && outputs_left > 0; ++i) {
-            Sequence& sequence = *running_[i];
-            if (sequence.waits_for != 0 && !attach(sequence)) continue;
-            const auto& tokens = sequence.tokens();
-            const uint32_t done = runner_.length(sequence.seq);
-            const auto left = static_cast<uint32_t>(tokens.size()) - done;
-            if ((left == 1) != decoding) continue;
-            uint32_t count = std::min(left, tokens_left);
-            if (!decoding && others) count = std::min(count, slice_tokens_max_);
-            if (!make_room(sequence, count)) continue;
-            const uint32_t outputs = count == left ? 1 : 0;
-            rows.push_back(
-                {&sequence, {sequence.seq, std::span(tokens).subspan(done, count), outputs}});
-            tokens_left -= count;
-            outputs_left -= outputs;
-        }
-    }
+    Plan plan{{}, can.step_tokens_max, can.step_outputs_max};
+    for (size_t i = 0; i < running_.size(); ++i)
+        if (tokens_left(*running_[i]) == 1) add_row(plan, *running_[i], 1, 1);
+    add_slices(plan);
     // Making room for one may have taken another's place that had its row already.
-    std::erase_if(rows, [](const Row& row) { return row.sequence->seq == 0; });
-    return rows;
+    std::erase_if(plan.rows, [](const Row& row) { return row.sequence->seq == 0; });
+    return std::move(plan.rows);
+}
+
+void Scheduler::note(std::span<const Row> rows, uint64_t compute_us) {
+    uint32_t decode_rows = 0, prefill_tokens = 0;
+    for (const Row& row : rows) {
+        if (row.span.tokens.size() == 1 && row.span.outputs == 1)
+            ++decode_rows;
+        else
+            prefill_tokens += static_cast<uint32_t>(row.span.tokens.size());
+    }
+    pace_.note(decode_rows, prefill_tokens, compute_us);
 }
 
 std::unique_ptr<Sequence> Scheduler::remove(Sequence* sequence, Keep keep) {

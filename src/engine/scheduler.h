@@ -6,23 +6,23 @@
 #include <vector>
 
 #include "engine/sequence.h"
+#include "engine/step_pace.h"
 
 namespace dunlin {
 
 /// Decides which tokens each step computes. Every sequence has tokens that are not computed yet:
 /// one when it is decoding, many when its prompt is new; a step takes first the ones, then slices
-/// of the many in order of admission, until the step is full. So a long prompt never stops the
-/// others.
+/// of the many, as many tokens as StepPace says, shared equally among the prompts. So a long prompt
+/// stops neither the answers that are under way nor a short prompt that comes after it.
 ///
 /// Where room runs out, the newest sequence gives way: it is closed, its prefix stays cached, and
 /// it waits at the front of the queue. The oldest can always go on, because a sequence that could
 /// not fit alone was refused when it came; so every sequence ends.
 ///
-/// Deterministic: no threads, no clock. One engine's thread only.
+/// Deterministic: no threads, no clock but the times that note() is told. One engine's thread only.
 class Scheduler {
  public:
-    Scheduler(Runner& runner, uint32_t slice_tokens_max)
-        : runner_(runner), slice_tokens_max_(slice_tokens_max) {}
+    Scheduler(Runner& runner, StepPace pace) : runner_(runner), pace_(pace) {}
 
     void enqueue(std::unique_ptr<Sequence> sequence) { waiting_.push_back(std::move(sequence)); }
 
@@ -38,6 +38,9 @@ class Scheduler {
     };
     std::vector<Row> next(std::vector<Refusal>& refused);
 
+    /// These rows were a step and took so long.
+    void note(std::span<const Row> rows, uint64_t compute_us);
+
     /// Takes a sequence out, running or waiting. Its state stays cached unless it is broken.
     std::unique_ptr<Sequence> remove(Sequence* sequence, Keep keep);
 
@@ -50,9 +53,13 @@ class Scheduler {
     bool attach(Sequence& sequence);
     bool make_room(Sequence& sequence, uint32_t tokens);
     void preempt(size_t index);
+    uint32_t tokens_left(Sequence& sequence);
+    struct Plan;
+    void add_row(Plan& plan, Sequence& sequence, uint32_t left, uint32_t count);
+    void add_slices(Plan& plan);
 
     Runner& runner_;
-    const uint32_t slice_tokens_max_;
+    StepPace pace_;
     uint64_t admissions_ = 0;
     std::deque<std::unique_ptr<Sequence>> waiting_;
     std::vector<std::unique_ptr<Sequence>> running_;  // in order of admission

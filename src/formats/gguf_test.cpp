@@ -194,5 +194,69 @@ TEST_F(GgufTest, SaysWhatIsWrong) {
     EXPECT_NE(config.error().message.find("'llama."), std::string::npos);
 }
 
+/// A llama's metadata with more keys behind, and the tensors that its configuration needs.
+std::string small_llama(const std::vector<std::string>& keys, std::string_view factors = {}) {
+    Writer w;
+    w.put<uint32_t>(0x46554747).put<uint32_t>(3).put<uint64_t>(factors.empty() ? 1 : 2);
+    w.put<uint64_t>(6 + keys.size()).key("general.architecture", 8).text("llama");
+    for (const auto& [name, value] : {std::pair{"embedding_length", 8U},
+                                      {"feed_forward_length", 8U},
+                                      {"block_count", 1U},
+                                      {"attention.head_count", 2U},
+                                      {"context_length", 64U}})
+        w.key(std::string("llama.") + name, 4).put<uint32_t>(value);
+    std::string bytes = w.bytes();
+    for (const auto& key : keys) bytes += key;
+    Writer rest;
+    rest.tensor("token_embd.weight", 8, 3, 0, 0);
+    if (!factors.empty()) rest.tensor(factors, 2, 1, 0, 96);
+    bytes += rest.bytes();
+    bytes.resize((bytes.size() + 31) / 32 * 32);
+    bytes.append(96, '\0');
+    if (!factors.empty()) bytes += Writer().put<float>(1).put<float>(8).bytes();
+    return bytes;
+}
+std::string rope(std::string_view name, float value) {
+    return Writer().key("llama.rope.scaling." + std::string(name), 6).put(value).bytes();
+}
+std::string rope_type(std::string_view type) {
+    return Writer().key("llama.rope.scaling.type", 8).text(type).bytes();
+}
+
+TEST_F(GgufTest, ReadsRopeScalings) {
+    const std::string length =
+        Writer().key("llama.rope.scaling.original_context_length", 4).put<uint32_t>(16).bytes();
+    const auto config = [&](const std::vector<std::string>& keys, std::string_view factors = {}) {
+        const auto file = open(small_llama(keys, factors));
+        EXPECT_TRUE(file) << file.error().message;
+        return model_config_from_gguf(**file);
+    };
+    const auto plain = config({});
+    ASSERT_TRUE(plain) << plain.error().message;
+    EXPECT_EQ(plain->rope_scaling.type, RopeScaling::Type::None);
+    EXPECT_EQ(config({rope_type("linear"), rope("factor", 4)})->rope_scaling.factor, 4.0F);
+    EXPECT_EQ(config({}, "rope_freqs.weight")->rope_scaling.freq_factors,
+              (std::vector<float>{1, 8}));
+
+    const auto yarn = config({rope_type("yarn"), rope("factor", 4), length,
+                              rope("yarn_beta_fast", 16), rope("attn_factor", 2)});
+    ASSERT_TRUE(yarn) << yarn.error().message;
+    EXPECT_EQ(yarn->rope_scaling.type, RopeScaling::Type::Yarn);
+    EXPECT_EQ(yarn->rope_scaling.original_max_position_embeddings, 16U);
+    EXPECT_EQ(yarn->rope_scaling.beta_fast, 16.0F);
+    EXPECT_EQ(yarn->rope_scaling.beta_slow, 1.0F);
+    EXPECT_FLOAT_EQ(yarn->rope_scaling.attn_factor, 2 * 1.1386294F);
+
+    EXPECT_EQ(config({rope_type("yarn"), rope("factor", 4)}).error().code, Code::Corrupt);
+    EXPECT_EQ(config({rope_type("yarn"), rope("factor", 0), length}).error().code, Code::Corrupt);
+    EXPECT_EQ(config({rope_type("yarn"), length, rope("yarn_ext_factor", 0)}).error().code,
+              Code::Unsupported);
+    const auto unknown = config({rope_type("dynamic")});
+    EXPECT_EQ(unknown.error().code, Code::Unsupported);
+    EXPECT_NE(unknown.error().message.find("'dynamic'"), std::string::npos);
+    EXPECT_NE(config({}, "rope_factors_long.weight").error().message.find("'longrope'"),
+              std::string::npos);
+}
+
 }  // namespace
 }  // namespace dunlin

@@ -70,6 +70,35 @@ Expected<std::vector<float>> read_freq_factors(const GgufFile& file, uint32_t pa
     return factors;
 }
 
+Expected<void> read_rope_scaling(const GgufFile& file, KeyReader& keys, ModelConfig& c) {
+    RopeScaling& scaling = c.rope_scaling;
+    // Such files may have these tensors and no type.
+    std::string_view type = keys.text("rope.scaling.type").value_or("none");
+    if (file.find("rope_factors_long.weight") != nullptr) type = "longrope";
+    if (type == "none") return {};
+    if (type != "linear" && type != "yarn")
+        return fail(Code::Unsupported, "rope scaling of type '" + std::string(type) +
+                                           "' is not supported by the native engine; linear, yarn "
+                                           "and llama3 are");
+    scaling.factor = keys.number("rope.scaling.factor", 1, 1e6, 1);
+    scaling.type = RopeScaling::Type::Linear;
+    if (type == "linear") return {};
+    scaling.type = RopeScaling::Type::Yarn;
+    scaling.original_max_position_embeddings =
+        keys.count("rope.scaling.original_context_length", 1, 1 << 27);
+    // 0.1 ln(factor) + 1 is what the paper found; the keys are factors upon it.
+    scaling.attn_factor = keys.number("rope.scaling.attn_factor", 1e-3, 1e3, 1) *
+                          keys.number("rope.scaling.yarn_attn_factor", 1e-3, 1e3, 1) *
+                          (0.1F * std::log(scaling.factor) + 1.0F);
+    scaling.beta_fast = keys.number("rope.scaling.yarn_beta_fast", 1e-3, 1e6, 32);
+    scaling.beta_slow = keys.number("rope.scaling.yarn_beta_slow", 1e-3, 1e6, 1);
+    if (scaling.beta_fast < scaling.beta_slow)
+        keys.complain("rope.scaling.yarn_beta_fast", "below yarn_beta_slow", "at least that");
+    if (keys.number("rope.scaling.yarn_ext_factor", -1e6, 1e6, 1) != 1.0F)
+        return fail(Code::Unsupported, "yarn with an ext_factor other than 1 is not supported");
+    return {};
+}
+
 }  // namespace
 
 Expected<ModelConfig> model_config_from_gguf(const GgufFile& file) {
@@ -99,13 +128,7 @@ Expected<ModelConfig> model_config_from_gguf(const GgufFile& file) {
     if (keys.count("attention.value_length", 1, 512, c.head_dim) != c.head_dim)
         keys.complain("attention.value_length", "not the key's length", "equal to it");
 
-    if (const auto scaling = keys.text("rope.scaling.type"); scaling && *scaling != "none") {
-        if (*scaling != "linear")
-            return fail(Code::Unsupported, "rope scaling of type '" + std::string(*scaling) +
-                                               "' is not supported by the native engine");
-        c.rope_scaling.type = RopeScaling::Type::Linear;
-        c.rope_scaling.factor = keys.number("rope.scaling.factor", 1, 1e6, 1);
-    }
+    if (auto done = read_rope_scaling(file, keys, c); !done) return std::unexpected(done.error());
     if (keys.error) return std::unexpected(*keys.error);
 
     auto factors = read_freq_factors(file, c.rotary_dim / 2);

@@ -11,12 +11,15 @@ namespace dunlin {
 
 /// How rotary positions are stretched beyond the length a model was trained at.
 struct RopeScaling {
-    enum class Type : uint8_t { None, Linear, Yarn, Llama3 } type = Type::None;
+    enum class Type : uint8_t { None, Linear, Yarn } type = Type::None;
     float factor = 1.0F;
-    float low_freq_factor = 1.0F, high_freq_factor = 4.0F;          // Llama3
-    float attn_factor = 1.0F, beta_fast = 32.0F, beta_slow = 1.0F;  // Yarn
+    // Yarn (Peng et al., arXiv 2309.00071): pairs that turn at least beta_fast times within the
+    // original length keep their frequency, those that turn at most beta_slow times are divided by
+    // the factor, with a ramp in between; all rotated elements grow by attn_factor.
+    float attn_factor = 1.0F, beta_fast = 32.0F, beta_slow = 1.0F;
     uint32_t original_max_position_embeddings = 0;
-    std::vector<float> freq_factors;  // divides each frequency; from the tensor rope_freqs.weight
+    // Divides each frequency: the tensor rope_freqs.weight, which is how files carry llama3.
+    std::vector<float> freq_factors;
 };
 
 /// The numbers that define a model, in the words of a checkpoint's config.json.

@@ -102,6 +102,10 @@ PackedFormat packed_format(DType dtype) {
             return {.codes = S8, .wide_scales = true, .has_min = true};
         case DType::Q6_K:
             return {.codes = S8, .wide_scales = true, .scales = 2};
+        case DType::F16:
+            return {.codes = F16};
+        case DType::BF16:
+            return {.codes = BF16};
         default:
             return {.codes = F32};
     }

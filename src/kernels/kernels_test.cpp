@@ -144,26 +144,57 @@ TEST_P(EveryIsa, ProductsHaveTheSameBitsForAnyNumberOfRows) {
     }
 }
 
+/// F16 and BF16 are kept as they are and give the bits that the same numbers give as F32.
 TEST_P(EveryIsa, PlainProducts) {
     constexpr size_t kColumns = 37;
-    const auto values = random_.numbers(kColumns * 5);
-    const TensorView tensor{DType::F32, {{kColumns, 5, 1, 1}}, std::as_bytes(std::span(values))};
-    auto matrix = PackedMatrix::allocate(tensor);
-    ASSERT_TRUE(matrix);
-    matrix->pack(tensor, 0, 1);
-    const auto x = random_.numbers(kColumns * 11);
-    std::vector<float> out(11 * 16), same(11 * 16);
-    kernels().multiply_plain(*matrix, 0, x.data(), kColumns, 0, 11, out.data(), 16, false);
-    for (size_t t = 0; t < 11; ++t) {
-        portable().multiply_plain(*matrix, 0, x.data(), kColumns, t, t + 1, same.data(), 16, false);
-        for (size_t row = 0; row < 5; ++row) {
-            double expected = 0;
-            for (size_t k = 0; k < kColumns; ++k)
-                expected += double{values[row * kColumns + k]} * double{x[t * kColumns + k]};
-            ASSERT_NEAR(out[t * 16 + row], expected, 1e-4);
+    constexpr size_t kRows = 21;
+    constexpr size_t kTokens = 11;
+    const auto x = random_.numbers(kColumns * kTokens);
+    for (const DType dtype : {DType::F32, DType::F16, DType::BF16}) {
+        auto values = random_.numbers(kColumns * kRows);
+        values[3] = 1e-6F, values[4] = -3e-8F, values[5] = 0;  // a half is denormal here
+        std::vector<uint16_t> halves;
+        for (float& value : values) {
+            if (dtype == DType::F32) break;
+            halves.push_back(dtype == DType::F16 ? float_to_half(value) : float_to_bfloat(value));
+            value =
+                dtype == DType::F16 ? half_to_float(halves.back()) : bfloat_to_float(halves.back());
+        }
+        const auto pack = [&](DType type, std::span<const std::byte> data) {
+            const TensorView tensor{type, {{kColumns, kRows, 1, 1}}, data};
+            auto matrix = PackedMatrix::allocate(tensor);
+            EXPECT_TRUE(matrix);
+            matrix->pack(tensor, 0, matrix->panels());
+            return std::move(*matrix);
+        };
+        const PackedMatrix wide = pack(DType::F32, std::as_bytes(std::span(values)));
+        const PackedMatrix matrix = dtype == DType::F32
+                                        ? pack(dtype, std::as_bytes(std::span(values)))
+                                        : pack(dtype, std::as_bytes(std::span(halves)));
+        EXPECT_EQ(matrix.bytes(), 2 * 16 * kColumns * (dtype == DType::F32 ? 4U : 2U));
+        for (size_t row = 0; row < kRows; ++row) {
+            std::vector<float> numbers(kColumns);
+            matrix.unpack_row(row, numbers);
+            ASSERT_TRUE(std::equal(numbers.begin(), numbers.end(), &values[row * kColumns]));
+        }
+        for (size_t panel = 0; panel < 2; ++panel) {
+            std::vector<float> out(kTokens * 16, 0.5F), same = out;
+            kernels().multiply_plain(matrix, panel, x.data(), kColumns, 0, kTokens, out.data(), 16,
+                                     true);
+            for (size_t t = 0; t < kTokens; ++t) {
+                portable().multiply_plain(wide, panel, x.data(), kColumns, t, t + 1, same.data(),
+                                          16, true);
+                for (size_t row = panel * 16; row < std::min(kRows, panel * 16 + 16); ++row) {
+                    double expected = 0.5;
+                    for (size_t k = 0; k < kColumns; ++k)
+                        expected +=
+                            double{values[row * kColumns + k]} * double{x[t * kColumns + k]};
+                    ASSERT_NEAR(out[t * 16 + row % 16], expected, 1e-4);
+                }
+            }
+            EXPECT_EQ(out, same) << to_string(dtype);
         }
     }
-    EXPECT_EQ(out, same);
 }
 
 TEST_P(EveryIsa, RowOperations) {

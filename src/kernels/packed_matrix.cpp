@@ -61,15 +61,15 @@ void write_block(const PackedFormat& format, const BlockCodes& in, size_t lane, 
     if (format.has_min) write_scale(scales, lane, format.wide_scales, in.min);
 }
 
-float plain_number(const TensorView& tensor, const std::byte* row, size_t column) {
-    if (tensor.dtype == DType::F32) {
+float plain_number(PackedFormat::Codes codes, const std::byte* at) {
+    if (codes == PackedFormat::Codes::F32) {
         float value = 0;
-        std::memcpy(&value, row + 4 * column, 4);
+        std::memcpy(&value, at, 4);
         return value;
     }
     uint16_t bits = 0;
-    std::memcpy(&bits, row + 2 * column, 2);
-    return tensor.dtype == DType::F16 ? half_to_float(bits) : bfloat_to_float(bits);
+    std::memcpy(&bits, at, 2);
+    return codes == PackedFormat::Codes::F16 ? half_to_float(bits) : bfloat_to_float(bits);
 }
 
 }  // namespace
@@ -88,7 +88,7 @@ Expected<PackedMatrix> PackedMatrix::allocate(const TensorView& tensor) {
     matrix.columns_ = tensor.shape.columns();
     matrix.panel_bytes_ = matrix.format_.quantized()
                               ? matrix.columns_ / kBlock * matrix.format_.block_bytes()
-                              : matrix.columns_ * kPanelRows * sizeof(float);
+                              : matrix.columns_ * kPanelRows * matrix.format_.number_bytes();
     const auto bytes = checked_mul(matrix.panels(), matrix.panel_bytes_);
     if (!bytes) return fail(Code::OutOfMemory, "a weight matrix is larger than memory can be");
     const size_t alignment = *bytes >= kHugePage ? kHugePage : kArenaAlignment;
@@ -120,10 +120,9 @@ void PackedMatrix::pack(const TensorView& tensor, size_t panel_begin, size_t pan
                     write_block(format_, codes, lane, panel + b * format_.block_bytes());
                 }
             } else {
-                for (size_t c = 0; c < columns_; ++c) {
-                    const float value = plain_number(tensor, row, c);
-                    std::memcpy(panel + (c * kPanelRows + lane) * 4, &value, 4);
-                }
+                const size_t bytes = format_.number_bytes();
+                for (size_t c = 0; c < columns_; ++c)
+                    std::memcpy(panel + (c * kPanelRows + lane) * bytes, row + c * bytes, bytes);
             }
         }
     }
@@ -135,7 +134,8 @@ void PackedMatrix::unpack_row(size_t row, std::span<float> out) const {
     const size_t lane = row % kPanelRows;
     if (!format_.quantized()) {
         for (size_t c = 0; c < columns_; ++c)
-            std::memcpy(&out[c], at + (c * kPanelRows + lane) * 4, 4);
+            out[c] =
+                plain_number(format_.codes, at + (c * kPanelRows + lane) * format_.number_bytes());
         return;
     }
     for (size_t b = 0; b < columns_ / kBlock; ++b, at += format_.block_bytes()) {

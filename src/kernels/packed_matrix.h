@@ -18,9 +18,11 @@ inline constexpr size_t kBlock = 32;
 /// few code widths; nothing is rounded on the way.
 struct PackedFormat {
     enum class Codes : uint8_t {
-        U4,   // unsigned, two in a byte
-        S8,   // signed bytes
-        F32,  // plain numbers, no blocks
+        U4,    // unsigned, two in a byte
+        S8,    // signed bytes
+        F32,   // plain numbers, no blocks
+        F16,   // halves, likewise
+        BF16,  // the upper halves of floats, likewise
     } codes = Codes::F32;
     bool wide_scales = false;  // scales and mins as f32 instead of f16
     bool has_min = false;      // value = scale * code + min
@@ -28,7 +30,9 @@ struct PackedFormat {
     uint8_t zero = 0;          // value = scale * (code - zero)
 
     bool operator==(const PackedFormat&) const = default;
-    bool quantized() const { return codes != Codes::F32; }
+    bool quantized() const { return codes == Codes::U4 || codes == Codes::S8; }
+    /// Bytes of a plain number.
+    size_t number_bytes() const { return codes == Codes::F32 ? 4 : 2; }
     size_t scale_bytes() const { return kPanelRows * (wide_scales ? 4 : 2); }
     size_t code_bytes() const { return codes == Codes::U4 ? 256 : 512; }
     /// One block of one panel: 32 elements of 16 rows.
@@ -44,7 +48,7 @@ struct PackedFormat {
 /// then mins[16]. Codes stand in 8 groups of 4 columns, each group 16 rows x 4 bytes, so that one
 /// 32-bit piece of the activations meets 16 rows at once. U4 keeps group g in the low and group
 /// g + 4 in the high nibbles of the same 64 bytes.
-/// F32: for every column 16 floats.
+/// Plain numbers: for every column 16 of them, as wide as in the file; kernels widen them.
 /// Rows beyond the matrix are zeros. Immutable. [any thread]
 class PackedMatrix {
  public:

@@ -1,6 +1,7 @@
 #include "kv/prefix_index.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/check.h"
 #include "base/mix.h"
@@ -23,47 +24,49 @@ Digest PrefixIndex::extend(Digest parent, std::span<const TokenId> tokens) {
     return parent;
 }
 
+bool PrefixIndex::Before::less(const Key& a, const Key& b) {
+    if (a.parent.hi != b.parent.hi) return a.parent.hi < b.parent.hi;
+    if (a.parent.lo != b.parent.lo) return a.parent.lo < b.parent.lo;
+    return std::lexicographical_compare(a.tokens.begin(), a.tokens.end(), b.tokens.begin(),
+                                        b.tokens.end());
+}
+
 std::optional<BlockId> PrefixIndex::find(Digest parent, std::span<const TokenId> tokens) const {
-    const auto partial = find_partial(parent, tokens);
-    if (!partial || partial->tokens != kBlockTokens) return std::nullopt;
-    return partial->block;
+    const auto at = order_.find(Key{parent, tokens});
+    return at == order_.end() ? std::nullopt : std::optional(*at);
 }
 
 std::optional<PrefixIndex::Partial> PrefixIndex::find_partial(
     Digest parent, std::span<const TokenId> tokens) const {
-    const auto at = after_.find(parent);
-    if (at == after_.end()) return std::nullopt;
     std::optional<Partial> best;
-    for (const BlockId block : at->second) {
-        const auto& held = entries_[block].tokens;
-        const auto end = tokens.size() < kBlockTokens ? tokens.size() : kBlockTokens;
-        uint32_t same = 0;
-        while (same < end && held[same] == tokens[same]) ++same;
+    const auto look = [&](BlockId block) {
+        const Entry& entry = entries_[block];
+        if (entry.parent != parent) return;
+        const auto same = static_cast<uint32_t>(
+            std::mismatch(entry.tokens.begin(), entry.tokens.end(), tokens.begin(), tokens.end())
+                .first -
+            entry.tokens.begin());
         if (same > 0 && (!best || same > best->tokens)) best = Partial{block, same};
-    }
+    };
+    const auto at = order_.lower_bound(Key{parent, tokens});
+    if (at != order_.end()) look(*at);
+    if (at != order_.begin()) look(*std::prev(at));
     return best;
 }
 
 bool PrefixIndex::insert(Digest parent, std::span<const TokenId> tokens, BlockId block) {
     CHECK(tokens.size() == kBlockTokens && !entries_[block].present);
-    if (find(parent, tokens)) return false;
     Entry& entry = entries_[block];
-    entry.present = true;
     entry.parent = parent;
     std::copy(tokens.begin(), tokens.end(), entry.tokens.begin());
-    after_[parent].push_back(block);
-    ++size_;
-    return true;
+    entry.present = order_.insert(block).second;
+    return entry.present;
 }
 
 void PrefixIndex::erase(BlockId block) {
-    Entry& entry = entries_[block];
-    CHECK(entry.present);
-    const auto at = after_.find(entry.parent);
-    std::erase(at->second, block);
-    if (at->second.empty()) after_.erase(at);
-    entry.present = false;
-    --size_;
+    CHECK(entries_[block].present);
+    order_.erase(block);
+    entries_[block].present = false;
 }
 
 }  // namespace dunlin

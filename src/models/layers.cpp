@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "base/check.h"
 #include "base/checked.h"
@@ -48,9 +49,31 @@ uint64_t Features::bytes() const {
     return 4 * values_.size() + codes_.bytes();
 }
 
+/// For each pair the share of its frequency that yarn leaves undivided.
+static std::vector<double> yarn_kept(const ModelConfig& config) {
+    const RopeScaling& scaling = config.rope_scaling;
+    const double size = config.rotary_dim;
+    // The pair that turns so often within the original length.
+    const auto pair_of = [&](double turns) {
+        const double length = scaling.original_max_position_embeddings;
+        return size * std::log(length / (turns * 2 * std::numbers::pi)) /
+               (2 * std::log(static_cast<double>(config.rope_theta)));
+    };
+    const double low = std::max(0.0, std::floor(pair_of(scaling.beta_fast)));
+    const double high = std::min(size - 1, std::ceil(pair_of(scaling.beta_slow)));
+    const double width = low == high ? 0.001 : high - low;
+    std::vector<double> kept;
+    for (uint32_t i = 0; i < config.rotary_dim / 2; ++i)
+        kept.push_back(1 - std::clamp((i - low) / width, 0.0, 1.0));
+    return kept;
+}
+
 Rotary make_rotary(const ModelConfig& config) {
     const RopeScaling& scaling = config.rope_scaling;
+    const bool is_yarn = scaling.type == RopeScaling::Type::Yarn;
     Rotary rotary{.frequencies = {}, .interleaved = config.rope_interleaved};
+    if (is_yarn) rotary.scale = static_cast<double>(scaling.attn_factor);
+    const std::vector<double> kept = is_yarn ? yarn_kept(config) : std::vector<double>{};
     for (uint32_t i = 0; i < config.rotary_dim / 2; ++i) {
         double frequency = std::pow(static_cast<double>(config.rope_theta),
                                     -2.0 * i / static_cast<double>(config.rotary_dim));
@@ -58,6 +81,7 @@ Rotary make_rotary(const ModelConfig& config) {
             frequency /= static_cast<double>(scaling.freq_factors[i]);
         if (scaling.type == RopeScaling::Type::Linear)
             frequency /= static_cast<double>(scaling.factor);
+        if (is_yarn) frequency *= kept[i] + (1 - kept[i]) / static_cast<double>(scaling.factor);
         rotary.frequencies.push_back(frequency);
     }
     return rotary;
@@ -97,8 +121,8 @@ void embed(Pass& pass, const PackedMatrix& embedding, const Rotary& rotary) {
                 float* angles = pass.space.angles.data() + row * 2 * pairs;
                 for (size_t pair = 0; pair < pairs; ++pair) {
                     const double angle = rotary.frequencies[pair] * (sequence.first_position + i);
-                    angles[2 * pair] = static_cast<float>(std::cos(angle));
-                    angles[2 * pair + 1] = static_cast<float>(std::sin(angle));
+                    angles[2 * pair] = static_cast<float>(rotary.scale * std::cos(angle));
+                    angles[2 * pair + 1] = static_cast<float>(rotary.scale * std::sin(angle));
                 }
                 embedding.unpack_row(static_cast<size_t>(pass.batch.tokens[row]),
                                      {pass.space.hidden.row(row), embedding.columns()});

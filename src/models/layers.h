@@ -43,6 +43,7 @@ struct Linear {
 struct Rotary {
     std::vector<double> frequencies;  // [rotary_dim / 2]
     bool interleaved = false;         // pairs (2i, 2i + 1), else (i, i + rotary_dim / 2)
+    double scale = 1.0;               // of cosine and sine
 };
 Rotary make_rotary(const ModelConfig& config);
 

@@ -5,9 +5,13 @@
 
 #include "base/check.h"
 #include "base/mix.h"
+#include "sampling/steps.h"
 
 namespace dunlin {
 namespace {
+
+/// Below it, dividing by the temperature may leave nothing finite.
+constexpr float kGreedyBelow = 1e-6F;
 
 bool better(const Candidate& a, const Candidate& b) {
     return a.value != b.value ? a.value > b.value : a.id < b.id;
@@ -24,6 +28,29 @@ double uniform(uint64_t seed, uint64_t index) {
     return static_cast<double>(bits >> 11) * 0x1p-53;
 }
 
+std::optional<Error> invalid(const SamplingParams& p) {
+    const auto wrong = [](const char* name, const char* allowed) {
+        return Error{Code::Invalid, std::string(name) + " must be " + allowed, name};
+    };
+    const auto share = [](float x) { return x >= 0 && x <= 1; };
+    if (!(std::isfinite(p.temperature) && p.temperature >= 0))
+        return wrong("temperature", "0 or more");
+    if (p.top_k < 0) return wrong("top_k", "0 or more");
+    if (!share(p.top_p)) return wrong("top_p", "0 to 1");
+    if (!share(p.min_p)) return wrong("min_p", "0 to 1");
+    if (!(std::isfinite(p.repetition_penalty) && p.repetition_penalty > 0))
+        return wrong("repetition_penalty", "more than 0");
+    if (!std::isfinite(p.presence_penalty)) return wrong("presence_penalty", "a finite number");
+    if (!std::isfinite(p.frequency_penalty)) return wrong("frequency_penalty", "a finite number");
+    for (const auto& [id, bias] : p.logit_bias)
+        if (!std::isfinite(bias)) return wrong("logit_bias", "finite numbers");
+    return std::nullopt;
+}
+
+Sampler::Sampler(const SamplingParams& params) : params_(params) {
+    CHECK(!invalid(params));
+}
+
 void Sampler::saw_prompt(std::span<const TokenId> tokens) {
     std::vector<TokenId> unique(tokens.begin(), tokens.end());
     std::sort(unique.begin(), unique.end());
@@ -32,79 +59,23 @@ void Sampler::saw_prompt(std::span<const TokenId> tokens) {
     for (const TokenId id : unique) seen_.push_back({id, {.in_prompt = true}});
 }
 
-void Sampler::penalize(std::vector<float>& logits) const {
-    const auto inside = [&](TokenId id) {
-        return id >= 0 && static_cast<size_t>(id) < logits.size();
-    };
-    for (const auto& [id, seen] : seen_) {
-        if (!inside(id)) continue;
-        float& logit = logits[static_cast<size_t>(id)];
-        logit = logit > 0 ? logit / params_.repetition_penalty : logit * params_.repetition_penalty;
-        if (seen.in_answer == 0) continue;
-        logit -= params_.presence_penalty;
-        logit -= params_.frequency_penalty * static_cast<float>(seen.in_answer);
-    }
-    for (const auto& [id, bias] : params_.logit_bias)
-        if (inside(id)) logits[static_cast<size_t>(id)] += bias;
-}
-
-/// Leaves in candidates_ what top_k, top_p and min_p allow, best first, with their probabilities
-/// (not summing to one once some are cut).
-void Sampler::choose_candidates(std::span<const float> logits) {
-    const float best = *std::max_element(logits.begin(), logits.end());
-    // Probabilities relative to the best token's; what cannot matter is not even collected.
-    const float scale = 1.0F / params_.temperature;
-    const float floor = std::clamp(params_.min_p, 1e-9F, 1.0F);
-    const float cut = best + std::log(floor) * params_.temperature;
-    candidates_.clear();
-    for (size_t i = 0; i < logits.size(); ++i)
-        if (logits[i] >= cut) candidates_.push_back({static_cast<TokenId>(i), logits[i]});
-
-    const auto k = static_cast<size_t>(std::max(params_.top_k, 0));
-    if (k > 0 && k < candidates_.size()) {
-        std::nth_element(candidates_.begin(), candidates_.begin() + static_cast<long>(k) - 1,
-                         candidates_.end(), better);
-        candidates_.resize(k);
-    }
-    std::sort(candidates_.begin(), candidates_.end(), better);
+TokenId Sampler::choose(std::span<const float> logits) {
+    const bool is_greedy = params_.temperature < kGreedyBelow;
+    SamplingRow row{params_, seen_, logits, adjusted_, candidates_};
+    for (const SamplingStep& step : sampling_steps())
+        if (step.stage == SamplingStep::Stage::Logits || !is_greedy) step.run(row);
+    if (is_greedy) return greedy(row.logits);
     double total = 0;
-    for (Candidate& c : candidates_) total += c.value = std::exp((c.value - best) * scale);
-    if (params_.top_p < 1.0F) {
-        double sum = 0;
-        size_t kept = 0;
-        while (kept < candidates_.size() && sum < double{params_.top_p} * total)
-            sum += candidates_[kept++].value;
-        candidates_.resize(std::max<size_t>(kept, 1));
+    for (const Candidate& c : candidates_) total += c.value;
+    double left = uniform(params_.seed.value_or(0), index_) * total;
+    for (const Candidate& c : candidates_) {
+        left -= c.value;
+        if (left < 0) return c.id;
     }
+    return candidates_.back().id;
 }
 
-TokenId Sampler::next(std::span<const float> logits) {
-    CHECK(!logits.empty());
-    const bool adjusts = !params_.logit_bias.empty() || params_.repetition_penalty != 1.0F ||
-                         params_.presence_penalty != 0.0F || params_.frequency_penalty != 0.0F;
-    if (adjusts) {
-        adjusted_.assign(logits.begin(), logits.end());
-        penalize(adjusted_);
-        logits = adjusted_;
-    }
-    TokenId token = 0;
-    if (params_.temperature <= 0.0F) {
-        token = greedy(logits);
-    } else {
-        choose_candidates(logits);
-        double total = 0;
-        for (const Candidate& c : candidates_) total += c.value;
-        double left = uniform(params_.seed.value_or(0), index_) * total;
-        token = candidates_.back().id;
-        for (const Candidate& c : candidates_) {
-            left -= c.value;
-            if (left < 0) {
-                token = c.id;
-                break;
-            }
-        }
-    }
-    ++index_;
+void Sampler::count(TokenId token) {
     const auto at =
         std::lower_bound(seen_.begin(), seen_.end(), token,
                          [](const auto& entry, TokenId id) { return entry.first < id; });
@@ -112,6 +83,13 @@ TokenId Sampler::next(std::span<const float> logits) {
         ++at->second.in_answer;
     else
         seen_.insert(at, {token, {.in_answer = 1}});
+}
+
+TokenId Sampler::next(std::span<const float> logits) {
+    CHECK(!logits.empty());
+    const TokenId token = choose(logits);
+    ++index_;
+    count(token);
     return token;
 }
 

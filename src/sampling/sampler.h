@@ -6,11 +6,12 @@
 #include <utility>
 #include <vector>
 
+#include "base/error.h"
 #include "base/ids.h"
 
 namespace dunlin {
 
-/// How the next token is chosen from a row of logits. Any finite values are taken.
+/// How the next token is chosen from a row of logits.
 struct SamplingParams {
     float temperature = 1.0F;  // 0: greedy
     int32_t top_k = 0;         // 0: off
@@ -23,19 +24,30 @@ struct SamplingParams {
     std::optional<uint64_t> seed = {};  // nothing: whoever prepares the request draws one
 };
 
+/// What is wrong with the numbers, if anything: Invalid, with the parameter's name. All must be
+/// finite; top_p and min_p shares; temperature and top_k not negative; repetition_penalty positive.
+std::optional<Error> invalid(const SamplingParams& params);
+
 /// A token and its logit, or later its probability.
 struct Candidate {
     TokenId id;
     float value;
 };
 
-/// Chooses tokens for one sequence. The steps, in order: penalties and bias on the raw logits,
-/// temperature, top_k, top_p, min_p, the draw. The random number of token n depends on the seed and
-/// n alone, never on the batch, so that a request gives the same tokens in any company.
+/// How often a token stands in a sequence.
+struct SeenToken {
+    bool in_prompt = false;
+    uint32_t in_answer = 0;
+};
+
+/// Chooses tokens for one sequence: the steps of steps.def, then the draw. The random number of
+/// token n depends on the seed and n alone, never on the batch, so that a request gives the same
+/// tokens in any company. A temperature below a millionth is greedy, as 0 is.
 /// Equal values are ordered by the lower id. Not thread-safe.
 class Sampler {
  public:
-    explicit Sampler(const SamplingParams& params) : params_(params) {}
+    /// REQUIRES: the parameters are not invalid().
+    explicit Sampler(const SamplingParams& params);
 
     /// Every token of the sequence so far counts for the penalties: the prompt's for repetition,
     /// the answer's also for presence and frequency.
@@ -45,16 +57,12 @@ class Sampler {
     TokenId next(std::span<const float> logits);
 
  private:
-    struct Seen {
-        bool in_prompt = false;
-        uint32_t in_answer = 0;
-    };
-    void penalize(std::vector<float>& logits) const;
-    void choose_candidates(std::span<const float> logits);
+    TokenId choose(std::span<const float> logits);
+    void count(TokenId token);
 
     SamplingParams params_;
-    uint32_t index_ = 0;                          // tokens chosen so far
-    std::vector<std::pair<TokenId, Seen>> seen_;  // by id
+    uint32_t index_ = 0;                               // tokens chosen so far
+    std::vector<std::pair<TokenId, SeenToken>> seen_;  // by id
     std::vector<float> adjusted_;
     std::vector<Candidate> candidates_;
 };

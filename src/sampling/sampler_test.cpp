@@ -49,6 +49,55 @@ TEST(Sampler, CutsWhatIsNotAllowed) {
     EXPECT_EQ(shares({.min_p = 0.3F}).size(), 3U);  // e^-1 = 0.37
 }
 
+TEST(Sampler, RefusesNumbersThatMeanNothing) {
+    EXPECT_FALSE(invalid({}));
+    EXPECT_FALSE(invalid({.temperature = 0, .top_k = 5, .top_p = 0, .min_p = 1}));
+    const SamplingParams wrong[] = {{.temperature = -1},
+                                    {.temperature = NAN},
+                                    {.top_k = -1},
+                                    {.top_p = 1.1F},
+                                    {.min_p = 1.5F},
+                                    {.min_p = -0.1F},
+                                    {.repetition_penalty = 0},
+                                    {.presence_penalty = INFINITY},
+                                    {.frequency_penalty = NAN},
+                                    {.logit_bias = {{1, INFINITY}}}};
+    const char* const names[] = {"temperature",
+                                 "temperature",
+                                 "top_k",
+                                 "top_p",
+                                 "min_p",
+                                 "min_p",
+                                 "repetition_penalty",
+                                 "presence_penalty",
+                                 "frequency_penalty",
+                                 "logit_bias"};
+    for (size_t i = 0; i < std::size(wrong); ++i) {
+        const auto error = invalid(wrong[i]);
+        ASSERT_TRUE(error) << i;
+        EXPECT_EQ(error->param, names[i]);
+    }
+}
+
+TEST(Sampler, TheSmallestTemperaturesAreGreedy) {
+    for (const float temperature : {1e-44F, 1e-30F, 1e-6F, 1e-5F})
+        for (uint64_t seed = 0; seed < 50; ++seed)
+            EXPECT_NE(Sampler({.temperature = temperature, .seed = seed}).next(kLogits), 2);
+    EXPECT_EQ(Sampler({.temperature = 1e-44F}).next(kLogits), 1);
+}
+
+/// The steps by themselves against their definitions, put together in the documented order.
+TEST(Sampler, StepsRunInTheOrderOfTheTable) {
+    // Relative weights 1, 1/2, 1/4, 1/8: min_p first, or top_p would keep two.
+    const std::vector<float> halves = {0, -0.6931472F, -1.3862944F, -2.0794415F};
+    EXPECT_EQ(shares({.top_p = 0.66F, .min_p = 0.3F}, halves).size(), 1U);
+    EXPECT_EQ(shares({.top_p = 0.66F}, halves).size(), 2U);
+    // top_k before top_p: 0.66 of the first two's weight is the first.
+    EXPECT_EQ(shares({.top_k = 2, .top_p = 0.66F}, halves).size(), 1U);
+    // Penalties before the bias, which decides here.
+    EXPECT_EQ(Sampler({.temperature = 0, .logit_bias = {{0, 2.5F}}}).next(kLogits), 0);
+}
+
 TEST(Sampler, TheSeedAndTheIndexDecide) {
     Sampler a({.seed = 7}), b({.seed = 7}), c({.seed = 8});
     int different = 0;

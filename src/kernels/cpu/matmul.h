@@ -170,20 +170,43 @@ void multiply_quantized(const PackedMatrix& matrix, size_t panel, const Quantize
     }
 }
 
+/// 16 plain numbers of column `column`, one of each row. Widening is exact.
+template <class V, PackedFormat::Codes C>
+typename V::F load_numbers(const std::byte* panel, size_t column) {
+    if constexpr (C == PackedFormat::Codes::F32) {
+        return V::load(reinterpret_cast<const float*>(panel) + column * kPanelRows);
+    } else {
+        const auto* halves = reinterpret_cast<const uint16_t*>(panel) + column * kPanelRows;
+        if constexpr (C == PackedFormat::Codes::F16)
+            return V::load_half(halves);
+        else
+            return V::load_bfloat(halves);
+    }
+}
+
 template <class V>
 void multiply_plain(const PackedMatrix& matrix, size_t panel, const float* x, size_t x_stride,
                     size_t begin, size_t end, float* out, size_t out_stride, bool add) {
-    const auto* weights = reinterpret_cast<const float*>(matrix.panel(panel));
-    in_runs<V::kTokens>(begin, end, [&]<int N>(size_t row) {
-        typename V::F acc[N];
-        for (int t = 0; t < N; ++t) acc[t] = V::zero();
-        for (size_t c = 0; c < matrix.columns(); ++c) {
-            const auto w = V::load(weights + c * kPanelRows);
-            for (int t = 0; t < N; ++t)
-                acc[t] = V::fma(w, V::all(x[(row + t) * x_stride + c]), acc[t]);
-        }
-        for (int t = 0; t < N; ++t) finish<V>(out + (row + t) * out_stride, acc[t], add);
-    });
+    using enum PackedFormat::Codes;
+    const std::byte* weights = matrix.panel(panel);
+    const auto run = [&]<PackedFormat::Codes C>() {
+        in_runs<V::kTokens>(begin, end, [&]<int N>(size_t row) {
+            typename V::F acc[N];
+            for (int t = 0; t < N; ++t) acc[t] = V::zero();
+            for (size_t c = 0; c < matrix.columns(); ++c) {
+                const auto w = load_numbers<V, C>(weights, c);
+                for (int t = 0; t < N; ++t)
+                    acc[t] = V::fma(w, V::all(x[(row + t) * x_stride + c]), acc[t]);
+            }
+            for (int t = 0; t < N; ++t) finish<V>(out + (row + t) * out_stride, acc[t], add);
+        });
+    };
+    if (matrix.format().codes == F32)
+        run.template operator()<F32>();
+    else if (matrix.format().codes == F16)
+        run.template operator()<F16>();
+    else
+        run.template operator()<BF16>();
 }
 
 }  // namespace dunlin

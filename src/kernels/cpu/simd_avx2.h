@@ -25,6 +25,10 @@ struct Avx2 {
         const auto* at = reinterpret_cast<const __m128i*>(p);
         return {_mm256_cvtph_ps(_mm_loadu_si128(at)), _mm256_cvtph_ps(_mm_loadu_si128(at + 1))};
     }
+    static F load_bfloat(const uint16_t* p) {
+        const auto* at = reinterpret_cast<const __m128i*>(p);
+        return {upper(_mm_loadu_si128(at)), upper(_mm_loadu_si128(at + 1))};
+    }
     static void store_half(uint16_t* p, F a) {
         auto* at = reinterpret_cast<__m128i*>(p);
         _mm_storeu_si128(at, _mm256_cvtps_ph(a.lo, _MM_FROUND_TO_NEAREST_INT));
@@ -139,6 +143,9 @@ struct Avx2 {
     }
 
  private:
+    static __m256 upper(__m128i halves) {
+        return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
+    }
     static __m256i load_int(const uint8_t* p) {
         return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
     }

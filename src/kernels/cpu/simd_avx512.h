@@ -19,6 +19,10 @@ struct Avx512 {
     static F load_half(const uint16_t* p) {
         return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
     }
+    static F load_bfloat(const uint16_t* p) {
+        const auto halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+        return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
+    }
     static void store_half(uint16_t* p, F a) {
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
                             _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));

@@ -31,6 +31,9 @@ struct Portable {
     static F load_half(const uint16_t* p) {
         return each([&](int i) { return half_to_float(p[i]); });
     }
+    static F load_bfloat(const uint16_t* p) {
+        return each([&](int i) { return bfloat_to_float(p[i]); });
+    }
     static void store_half(uint16_t* p, const F& a) {
         for (int i = 0; i < 16; ++i) p[i] = float_to_half(a.v[i]);
     }

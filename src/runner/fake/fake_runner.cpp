@@ -40,6 +40,8 @@ class FakeRunner final : public Runner {
         capabilities_.shares_prefixes = true;
     }
 
+    ~FakeRunner() override { sequences_.check_integrity(); }
+
     const Capabilities& capabilities() const noexcept override { return capabilities_; }
     Expected<SeqId> open(const SequenceSpec& spec) override {
         return sequences_.open(spec.domain, spec.prompt, spec.tokens_max);
@@ -56,8 +58,12 @@ class FakeRunner final : public Runner {
 
     Expected<StepId> launch(const Batch& batch) override {
         const uint64_t step = progress_.fetch_add(1, std::memory_order_relaxed) + 1;
-        if (settings_.step_us > 0)
-            std::this_thread::sleep_for(std::chrono::microseconds(settings_.step_us));
+        compute_us_ = settings_.step_us;
+        for (const Span& span : batch.spans) compute_us_ += settings_.token_us * span.tokens.size();
+        if (settings_.clock != nullptr)
+            settings_.clock->advance_us(static_cast<int64_t>(compute_us_));
+        else if (compute_us_ > 0)
+            std::this_thread::sleep_for(std::chrono::microseconds(compute_us_));
         if (step == settings_.fail_at_step)
             return fail(Code::DeviceLost, "the fake device is gone");
         logits_.clear();
@@ -74,7 +80,7 @@ class FakeRunner final : public Runner {
         if (step == settings_.nan_at_step && !outputs_.empty()) outputs_[0].finite = false;
         return step;
     }
-    Expected<Step> collect(StepId) override { return Step{outputs_, settings_.step_us}; }
+    Expected<Step> collect(StepId) override { return Step{outputs_, compute_us_}; }
     void cancel() noexcept override {}
     uint64_t progress() const noexcept override { return progress_.load(); }
     MemoryReport memory() const noexcept override { return {}; }
@@ -107,6 +113,7 @@ class FakeRunner final : public Runner {
     PagedSequences sequences_;
     std::vector<std::vector<float>> logits_;
     std::vector<Output> outputs_;
+    uint64_t compute_us_ = 0;
     std::atomic<uint64_t> progress_{0};
 };
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "base/clock.h"
 #include "runner/runner.h"
 
 namespace dunlin {
@@ -16,9 +17,12 @@ struct FakeSettings {
     uint32_t sequences_max = 8;
     uint32_t sequence_tokens_max = 512;
     uint32_t step_tokens_max = 64;
-    uint32_t step_us = 0;       // how long a step takes
+    uint32_t step_us = 0;       // how long a step takes, by itself
+    uint32_t token_us = 0;      // and for each of its tokens
     uint64_t fail_at_step = 0;  // this launch() fails with DeviceLost; 0: none
     uint64_t nan_at_step = 0;   // this step's first output is not finite; 0: none
+    // Is moved on by the time that a step takes, and nobody sleeps; must outlive the runner.
+    ManualClock* clock = nullptr;
 };
 
 std::unique_ptr<Runner> make_fake_runner(const FakeSettings& settings);

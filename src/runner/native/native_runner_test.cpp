@@ -21,7 +21,7 @@ ModelConfig small_model() {
     c.architecture = "llama";
     c.vocab_size = 203, c.hidden_size = 96, c.intermediate_size = 168;
     c.num_hidden_layers = 2, c.num_attention_heads = 6, c.num_key_value_heads = 3;
-    c.head_dim = 40, c.rotary_dim = 24, c.max_position_embeddings = 1024;
+    c.head_dim = 41, c.rotary_dim = 24, c.max_position_embeddings = 1024;
     c.rope_interleaved = true;
     return c;
 }
@@ -121,7 +121,7 @@ TEST_P(SameAtAnyLoad, FullMatrix) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Weights, SameAtAnyLoad,
-                         testing::Values(DType::F32, DType::Q4_1, DType::Q8_0, DType::Q5_0),
+                         testing::Values(DType::BF16, DType::Q4_1, DType::Q8_0, DType::Q5_0),
                          [](const auto& dtype) { return std::string(to_string(dtype.param)); });
 
 TEST(NativeRunner, RefusesWholeWhatItCannotTake) {

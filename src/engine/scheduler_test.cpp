@@ -1,0 +1,263 @@
+// The scheduler by itself, in simulated time: one thread, the fake runner's own clock, so that the
+// same history gives the same steps to the microsecond.
+
+#include "engine/scheduler.h"
+
+#include <algorithm>
+#include <map>
+#include <random>
+#include <vector>
+
+#include "engine/byte_tokenizer.h"
+#include "engine/local_engine.h"
+#include "gtest/gtest.h"
+#include "runner/fake/fake_runner.h"
+
+namespace dunlin {
+namespace {
+
+// A step costs 5 ms to read the weights and 0.2 ms for each token.
+FakeSettings slow_fake() {
+    return {.vocabulary = kByteTokenizerSize,
+            .blocks = 2000,
+            .sequences_max = 16,
+            .sequence_tokens_max = 8000,
+            .step_tokens_max = 512,
+            .step_us = 5000,
+            .token_us = 200};
+}
+
+class Simulation {
+ public:
+    explicit Simulation(const FakeSettings& settings = slow_fake())
+        : runner_(make_fake_runner(with_clock(settings))),
+          scheduler_(*runner_, StepPace(EngineSettings{}.slice_ratio, 1'000'000)) {}
+
+    /// A prompt of `prompt` tokens that nobody shares, and an answer of `count`.
+    Sequence* enqueue(uint32_t prompt, uint32_t count) {
+        std::vector<TokenId> tokens(prompt);
+        for (uint32_t i = 0; i < prompt; ++i)
+            tokens[i] = static_cast<TokenId>((i * 7 + prompt) % 251);
+        return enqueue(std::move(tokens), count, ++domains_);
+    }
+    Sequence* enqueue(std::vector<TokenId> prompt, uint32_t count, uint64_t domain) {
+        auto answer = std::make_shared<Answer>();
+        answer->request = std::make_unique<LocalPrepared>();
+        answer->request->request.sampling.temperature = 0;
+        answer->request->request.ignore_eos = true;
+        answer->request->answer_tokens_max = count;
+        answer->request->prompt = std::move(prompt);
+        answer->admission.domain = {domain, 0};
+        auto sequence = std::make_unique<Sequence>(std::move(answer), 0, *tokenizer_);
+        Sequence* out = sequence.get();
+        scheduler_.enqueue(std::move(sequence));
+        return out;
+    }
+
+    /// One step; false where there is nothing left to do.
+    bool step() {
+        std::vector<Scheduler::Refusal> refused;
+        const auto rows = scheduler_.next(refused);
+        EXPECT_TRUE(refused.empty());
+        // Work that waits while nothing runs would wait for ever.
+        EXPECT_EQ(rows.empty(), scheduler_.idle());
+        if (rows.empty()) return false;
+        std::vector<Span> spans;
+        for (const auto& row : rows) spans.push_back(row.span);
+        const auto step = runner_->launch({spans});
+        EXPECT_TRUE(step) << step.error().message;
+        const auto done = runner_->collect(*step);
+        scheduler_.note(rows, done->compute_us);
+        size_t output = 0;
+        for (const auto& row : rows) {
+            history_.push_back({clock_.now_us(), row.span.tokens.size()});
+            if (row.span.outputs == 0) continue;
+            row.sequence->accept(done->outputs[output++].logits, {});
+            times_[row.sequence].push_back(clock_.now_us());
+            if (row.sequence->finished())
+                finished_.push_back(scheduler_.remove(row.sequence, Keep::Cached));
+        }
+        return true;
+    }
+    void run() {
+        while (step()) {
+        }
+        EXPECT_TRUE(scheduler_.idle());
+    }
+
+    /// Takes a sequence out before its end, wherever it is.
+    void cancel(Sequence* sequence) { scheduler_.remove(sequence, Keep::Cached); }
+    const std::vector<std::unique_ptr<Sequence>>& finished() const { return finished_; }
+    Room room() const { return runner_->room(); }
+
+    const std::vector<int64_t>& times(Sequence* sequence) { return times_[sequence]; }
+    /// The longest time between two tokens of the sequence.
+    int64_t longest_gap(Sequence* sequence) {
+        int64_t longest = 0;
+        const auto& at = times_[sequence];
+        for (size_t i = 1; i < at.size(); ++i) longest = std::max(longest, at[i] - at[i - 1]);
+        return longest;
+    }
+    int64_t now() const { return clock_.now_us(); }
+    const std::vector<std::pair<int64_t, size_t>>& history() const { return history_; }
+
+ private:
+    FakeSettings with_clock(FakeSettings settings) {
+        settings.clock = &clock_;
+        return settings;
+    }
+    ManualClock clock_;
+    std::unique_ptr<Tokenizer> tokenizer_ = make_byte_tokenizer();
+    std::unique_ptr<Runner> runner_;
+    Scheduler scheduler_;
+    uint64_t domains_ = 0;
+    std::map<Sequence*, std::vector<int64_t>> times_;  // of each token
+    std::vector<std::unique_ptr<Sequence>> finished_;
+    std::vector<std::pair<int64_t, size_t>> history_;
+};
+
+TEST(Scheduler, ALongPromptHalvesThePaceOfOthersAtMost) {
+    Simulation alone;
+    Sequence* lonely = alone.enqueue(20, 1000);
+    alone.run();
+    Simulation prompt_alone;
+    const int64_t prompt_us =
+        (prompt_alone.enqueue(6000, 1), prompt_alone.run(), prompt_alone.now());
+
+    Simulation both;
+    Sequence* stream = both.enqueue(20, 1000);
+    for (int i = 0; i < 50; ++i) both.step();
+    const int64_t begin = both.now();
+    Sequence* prompt = both.enqueue(6000, 1);
+    both.run();
+    EXPECT_LT(both.longest_gap(stream), 2 * alone.longest_gap(lonely));
+    EXPECT_LT(both.times(prompt)[0] - begin, 2 * prompt_us);
+    EXPECT_EQ(both.times(stream).size(), 1000U);
+}
+
+TEST(Scheduler, AShortPromptDoesNotWaitForALongOne) {
+    for (const bool decoding : {false, true}) {
+        Simulation s;
+        if (decoding) {
+            s.enqueue(20, 2000);
+            for (int i = 0; i < 50; ++i) s.step();
+        }
+        Sequence* long_one = s.enqueue(6000, 1);
+        for (int i = 0; i < 5; ++i) s.step();
+        const int64_t begin = s.now();
+        Sequence* short_one = s.enqueue(40, 1);
+        s.run();
+        EXPECT_LT((s.times(short_one)[0] - begin) * 5, s.times(long_one)[0] - begin);
+    }
+}
+
+TEST(Scheduler, EveryPromptMovesInEveryStepThatHasRoomForAll) {
+    Simulation s;
+    std::vector<Sequence*> prompts;
+    for (uint32_t i = 0; i < 10; ++i) prompts.push_back(s.enqueue(100 + i, 1));
+    s.run();
+    std::vector<int64_t> ends;
+    for (Sequence* prompt : prompts) ends.push_back(s.times(prompt)[0]);
+    // Nearly equal prompts that came together end nearly together.
+    EXPECT_LT(*std::max_element(ends.begin(), ends.end()),
+              *std::min_element(ends.begin(), ends.end()) * 3 / 2);
+}
+
+TEST(Scheduler, TheSameHistoryGivesTheSameSteps) {
+    const auto history = [] {
+        Simulation s;
+        for (uint32_t i = 0; i < 30; ++i) {
+            s.enqueue(1 + i * 37 % 900, 1 + i * 11 % 60);
+            for (uint32_t n = i % 4; n > 0; --n) s.step();
+        }
+        s.run();
+        return s.history();
+    };
+    const auto first = history();
+    EXPECT_GT(first.size(), 500U);
+    EXPECT_EQ(first, history());
+}
+
+/// Caches of 4 to 64 blocks, common beginnings, cancels at any moment: every sequence ends with the
+/// tokens it would have had alone, and every block comes back.
+TEST(Scheduler, TenThousandHistoriesInTinyCaches) {
+    for (uint32_t seed = 0; seed < 10'000; ++seed) {
+        std::mt19937 random(seed);
+        const auto below = [&](uint32_t n) { return static_cast<uint32_t>(random() % n); };
+        const uint32_t blocks = 4 + below(61);
+        const uint32_t tokens_max = std::min(blocks * 16, 300U);
+        Simulation s({.vocabulary = 16,
+                      .blocks = blocks,
+                      .sequences_max = 1 + below(6),
+                      .sequence_tokens_max = tokens_max,
+                      .step_tokens_max = 8 + below(60),
+                      .step_us = 100 + below(1000),
+                      .token_us = below(100)});
+        std::vector<Sequence*> live;
+        size_t enqueued = 0, cancelled = 0;
+        for (int action = 0; action < 25; ++action) {
+            if (below(3) == 0) {
+                std::vector<TokenId> prompt(1 + below(tokens_max - 1), 1);
+                for (size_t i = below(tokens_max); i < prompt.size(); ++i)
+                    prompt[i] = static_cast<TokenId>(below(2));
+                const auto room = tokens_max - static_cast<uint32_t>(prompt.size());
+                const uint32_t count = 1 + below(std::min(room, 12U));
+                live.push_back(s.enqueue(std::move(prompt), count, below(2)));
+                ++enqueued;
+            } else if (below(8) == 0 && !live.empty()) {
+                const size_t at = below(static_cast<uint32_t>(live.size()));
+                s.cancel(live[at]);
+                live.erase(live.begin() + static_cast<long>(at));
+                ++cancelled;
+            } else {
+                const size_t before = s.finished().size();
+                s.step();
+                for (size_t i = before; i < s.finished().size(); ++i)
+                    std::erase(live, s.finished()[i].get());
+            }
+        }
+        s.run();
+        ASSERT_EQ(s.finished().size(), enqueued - cancelled) << "seed " << seed;
+        for (const auto& sequence : s.finished()) {
+            std::vector<TokenId> expected = sequence->answer().request->prompt;
+            while (expected.size() < sequence->tokens_max())
+                expected.push_back(fake_next_token(expected, 16));
+            ASSERT_EQ(sequence->tokens(), expected) << "seed " << seed;
+        }
+        ASSERT_EQ(s.room().tokens_free, s.room().tokens_total) << "seed " << seed;
+        if (HasFailure()) FAIL() << "seed " << seed;
+    }
+}
+
+TEST(StepPace, MeasuresDecodingAloneFirstAndNowAndThen) {
+    StepPace pace(1.0, 1'000'000);
+    EXPECT_EQ(pace.prefill_tokens_max(4), 0U);
+    pace.note(4, 0, 10'000);
+    uint32_t measured = 0;
+    for (int i = 0; i < 195; ++i) {
+        const uint32_t tokens = pace.prefill_tokens_max(4);
+        pace.note(4, tokens, 10'000 + 500 * tokens);
+        if (tokens == 0) ++measured;
+        if (i > 1 && tokens != 0) EXPECT_EQ(tokens, 20U);
+    }
+    EXPECT_EQ(measured, 3U);
+    EXPECT_EQ(pace.prefill_tokens_max(8), 20U);
+    EXPECT_EQ(pace.prefill_tokens_max(9), 0U);  // so many more take another time
+    pace.note(9, 0, 20'000);
+    EXPECT_EQ(pace.prefill_tokens_max(9), 40U);
+    EXPECT_EQ(pace.prefill_tokens_max(4), 0U);
+}
+
+TEST(StepPace, NeverStopsAndNeverExceedsTheLongestStep) {
+    StepPace slow(1.0, 1'000'000);
+    slow.note(0, 16, 160'000'000);  // ten seconds a token
+    EXPECT_EQ(slow.prefill_tokens_max(0), 16U);
+    slow.note(1, 0, 20'000'000);
+    EXPECT_EQ(slow.prefill_tokens_max(1), 1U);
+    StepPace fair(1.0, 1'000'000);
+    fair.note(0, 100, 1'000'000);
+    EXPECT_EQ(fair.prefill_tokens_max(0), 100U);
+}
+
+}  // namespace
+}  // namespace dunlin
