@@ -14,7 +14,7 @@
 #include "models/layers.h"
 #include "models/random_weights.h"
 
-using namespace dunlin;
+using namespace dunlin;  // NOLINT(google-build-using-namespace): a program of one file
 
 namespace {
 

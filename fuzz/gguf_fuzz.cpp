@@ -13,13 +13,14 @@ namespace {
 std::string path_of(const uint8_t* data, size_t size) {
     static std::FILE* const file = std::tmpfile();
     if (file == nullptr || ftruncate(fileno(file), 0) != 0) std::abort();
-    std::rewind(file);
+    if (std::fseek(file, 0, SEEK_SET) != 0) std::abort();
     if (std::fwrite(data, 1, size, file) != size || std::fflush(file) != 0) std::abort();
     return "/proc/self/fd/" + std::to_string(fileno(file));
 }
 
 }  // namespace
 
+// NOLINTNEXTLINE(readability-identifier-naming): libFuzzer asks for this name.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const auto file = dunlin::GgufFile::open(path_of(data, size));
     if (!file) return 0;
