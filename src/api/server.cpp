@@ -141,13 +141,14 @@ std::span<const EndpointRow> endpoint_rows() {
 }
 
 struct Server::State {
-    State(ApiSettings settings, Registry& registry, Metrics& metrics, const Clock& clock)
+    State(ApiSettings settings, size_t threads, Registry& registry, Metrics& metrics,
+          const Clock& clock)
         : api{.settings = std::move(settings),
               .registry = registry,
               .metrics = metrics,
               .clock = clock,
               .router = {},
-              .workers = Workers(std::max<size_t>(1, api.settings.prepare_threads))} {}
+              .workers = Workers(threads)} {}
 
     ApiContext api;
     std::unique_ptr<Listener> listener;
@@ -161,7 +162,8 @@ Server::~Server() {
 
 Expected<std::unique_ptr<Server>> Server::start(ApiSettings settings, Registry& registry,
                                                 Metrics& metrics, const Clock& clock) {
-    auto state = std::make_unique<State>(std::move(settings), registry, metrics, clock);
+    const size_t threads = std::max<size_t>(1, settings.prepare_threads);
+    auto state = std::make_unique<State>(std::move(settings), threads, registry, metrics, clock);
     ApiContext& api = state->api;
     add_routes(api.router);
     NetSettings net{.host = api.settings.host,
