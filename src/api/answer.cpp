@@ -29,7 +29,6 @@ Json chat_logprob(const std::string& bytes, float logprob) {
 }
 
 Json logprobs_json(Dialect dialect, const std::vector<TokenLogprob>& tokens) {
-    if (tokens.empty()) return {};
     if (dialect == Dialect::Chat) {
         Json::Array content;
         for (const auto& token : tokens) {
@@ -49,6 +48,8 @@ Json logprobs_json(Dialect dialect, const std::vector<TokenLogprob>& tokens) {
             if (!top.find(text)) top.set(std::move(text), finite(one.logprob));
         }
         std::string text = lossy_utf8(token.bytes);
+        // The token that was drawn is always among them, as in OpenAI's answers.
+        if (!token.top.empty() && !top.find(text)) top.set(text, finite(token.logprob));
         offsets.emplace_back(offset);
         offset += count_characters(text);
         texts.emplace_back(std::move(text));
@@ -98,8 +99,8 @@ Json chunk_choice(const AnswerForm& form, uint32_t index, Json delta, Json logpr
 
 class Stream final : public BodySource {
  public:
-    Stream(AnswerForm form, std::shared_ptr<Generation> generation)
-        : form_(std::move(form)), generation_(std::move(generation)) {}
+    Stream(AnswerForm form, std::shared_ptr<Generation> generation, Metrics& metrics)
+        : form_(std::move(form)), generation_(std::move(generation)), metrics_(metrics) {}
     ~Stream() override {
         if (!ended_) generation_->cancel();
     }
@@ -107,8 +108,19 @@ class Stream final : public BodySource {
     Next pull(std::string& out) override {
         events_.clear();
         next_ += generation_->read(next_, kEventsAtOnce, events_);
-        for (const Event& event : events_) ended_ = append_frames(form_, event, out) || ended_;
+        for (const Event& event : events_) {
+            if (const auto* failed = std::get_if<Failed>(&event)) {
+                count_error(metrics_, failed->error);
+                if (!head_sent_ && out.empty()) refused_ = failed->error;
+            }
+            ended_ = append_frames(form_, event, out) || ended_;
+        }
         return ended_ ? Next::End : Next::Wait;
+    }
+    std::optional<HttpResponse> instead() override {
+        head_sent_ = true;
+        if (!refused_) return std::nullopt;
+        return error_response(*refused_);
     }
     void wake_when_ready(std::move_only_function<void() noexcept> ready) override {
         generation_->wake_on_event(next_, std::move(ready));
@@ -118,9 +130,11 @@ class Stream final : public BodySource {
  private:
     AnswerForm form_;
     std::shared_ptr<Generation> generation_;
+    Metrics& metrics_;
     std::vector<Event> events_;
+    std::optional<Error> refused_;
     uint64_t next_ = 0;
-    bool ended_ = false;
+    bool head_sent_ = false, ended_ = false;
 };
 
 }  // namespace
@@ -154,9 +168,9 @@ Json whole_answer(const AnswerForm& form, const std::vector<Event>& events) {
                                                {"content", std::move(choices[i].text)},
                                                {"refusal", nullptr}});
         else
-            choice.set("text", std::move(choices[i].text));
-        choice.set("logprobs", logprobs_json(form.dialect, choices[i].logprobs))
-            .set("finish_reason", choices[i].finish);
+            choice.set("text", form.echo + choices[i].text);
+        Json logprobs = form.logprobs ? logprobs_json(form.dialect, choices[i].logprobs) : Json();
+        choice.set("logprobs", std::move(logprobs)).set("finish_reason", choices[i].finish);
         list.push_back(std::move(choice));
     }
     Json body = head(form, false);
@@ -166,14 +180,16 @@ Json whole_answer(const AnswerForm& form, const std::vector<Event>& events) {
 
 bool append_frames(const AnswerForm& form, const Event& event, std::string& out) {
     const bool chat = form.dialect == Dialect::Chat;
-    if (std::holds_alternative<Started>(event) && chat) {
+    if (std::holds_alternative<Started>(event) && (chat || !form.echo.empty())) {
         for (uint32_t i = 0; i < form.choices; ++i) {
-            Json delta = Json::Object{{"role", "assistant"}, {"content", ""}};
+            Json delta =
+                chat ? Json(Json::Object{{"role", "assistant"}, {"content", ""}}) : Json(form.echo);
             chunk(form, {chunk_choice(form, i, std::move(delta), {}, {})}, {}, out);
         }
     } else if (const auto* text = std::get_if<Text>(&event)) {
         Json delta = chat ? Json(Json::Object{{"content", text->utf8}}) : Json(text->utf8);
-        Json logprobs = logprobs_json(form.dialect, text->logprobs);
+        const bool some = form.logprobs && !text->logprobs.empty();
+        Json logprobs = some ? logprobs_json(form.dialect, text->logprobs) : Json();
         chunk(form, {chunk_choice(form, text->choice, std::move(delta), std::move(logprobs), {})},
               {}, out);
     } else if (const auto* finished = std::get_if<Finished>(&event)) {
@@ -194,8 +210,9 @@ bool append_frames(const AnswerForm& form, const Event& event, std::string& out)
     return false;
 }
 
-std::unique_ptr<BodySource> answer_stream(AnswerForm form, std::shared_ptr<Generation> generation) {
-    return std::make_unique<Stream>(std::move(form), std::move(generation));
+std::unique_ptr<BodySource> answer_stream(AnswerForm form, std::shared_ptr<Generation> generation,
+                                          Metrics& metrics) {
+    return std::make_unique<Stream>(std::move(form), std::move(generation), metrics);
 }
 
 }  // namespace dunlin

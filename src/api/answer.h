@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/metrics.h"
 #include "engine/generation.h"
 #include "json/json.h"
 #include "net/http.h"
@@ -19,6 +20,8 @@ struct AnswerForm {
     int64_t created_unix_s = 0;
     uint32_t choices = 1;
     bool include_usage = false;
+    bool logprobs = false;
+    std::string echo = {};  // completions: comes before each choice's text
 };
 
 /// The events of a whole answer as one JSON object. REQUIRES: `events` ends in Done.
@@ -27,7 +30,9 @@ Json whole_answer(const AnswerForm& form, const std::vector<Event>& events);
 /// Appends the SSE frames of one event. Returns true after the last.
 bool append_frames(const AnswerForm& form, const Event& event, std::string& out);
 
-/// The SSE body that follows a Generation. Cancels it when dropped before the end.
-std::unique_ptr<BodySource> answer_stream(AnswerForm form, std::shared_ptr<Generation> generation);
+/// The SSE body that follows a Generation; a failure before its first event becomes a plain error
+/// response. Cancels the Generation when dropped before the end. `metrics` counts failures.
+std::unique_ptr<BodySource> answer_stream(AnswerForm form, std::shared_ptr<Generation> generation,
+                                          Metrics& metrics);
 
 }  // namespace dunlin

@@ -46,8 +46,16 @@ HttpResponse json_response(int status, const Json& body);
 HttpResponse error_response(const Error& error);
 /// The `error` object alone, for streams that have already begun.
 Json error_body(const Error& error);
-/// For what HTTP itself refuses: 400, 405, 408, 413, 431, 503.
+/// For what HTTP itself refuses: 400, 403, 405, 408, 413, 415, 417, 431, 503.
 HttpResponse refusal(int status, std::string_view why);
+
+/// Every error that a client gets is counted once, in dunlin_errors_total: by these, and by
+/// count_error() where it is sent in another way.
+void refuse(ApiContext& api, Exchange& exchange, const Error& error);
+void refuse(ApiContext& api, Exchange& exchange, int status, std::string_view why,
+            const HttpHeaders& headers = {});
+void count_error(Metrics& metrics, const Error& error);
+void count_refusal(Metrics& metrics, int status);
 
 /// The document at /openapi.json, from endpoints.def and wire/parameters.def.
 Json openapi_document();

@@ -37,10 +37,46 @@ constexpr Row kRows[] = {
     {Code::Internal, 500, kServer, "internal", false},
 };
 
+/// What HTTP itself refuses, by its status.
+struct HttpRow {
+    int status;
+    std::string_view type, name;
+};
+constexpr HttpRow kHttpRows[] = {
+    {400, kBadRequest, "bad_request"},
+    {403, "permission_error", "forbidden"},
+    {405, kBadRequest, "method_not_allowed"},
+    {408, kBadRequest, "request_timeout"},
+    {413, kBadRequest, "too_large"},
+    {415, kBadRequest, "unsupported_media_type"},
+    {417, kBadRequest, "expectation_failed"},
+    {431, kBadRequest, "header_too_large"},
+    {503, kServer, "overloaded"},
+};
+
+const HttpRow& http_row(int status) {
+    for (const HttpRow& row : kHttpRows)
+        if (row.status == status) return row;
+    return kHttpRows[0];
+}
+
+void count(Metrics& metrics, std::string_view code) {
+    metrics
+        .counter("dunlin_errors_total", "Requests that ended in an error, by its code.",
+                 {{"code", std::string(code)}})
+        .add();
+}
+
 const Row& row_of(Code code) {
     for (const Row& row : kRows)
         if (row.code == code) return row;
     return kRows[std::size(kRows) - 1];
+}
+
+/// OpenAI's clients obey both; proxies know the first.
+void add_retry(HttpResponse& response) {
+    response.headers.emplace_back("Retry-After", "1");
+    response.headers.emplace_back("x-should-retry", "true");
 }
 
 }  // namespace
@@ -69,14 +105,37 @@ HttpResponse error_response(const Error& error) {
     const Row& row = row_of(error.code);
     HttpResponse response = json_response(row.status, error_body(error));
     if (row.status == 401) response.headers.emplace_back("WWW-Authenticate", "Bearer");
-    if (row.retry) response.headers.emplace_back("Retry-After", "1");
+    if (row.retry) add_retry(response);
     if (row.status >= 500 && !row.retry) response.headers.emplace_back("x-should-retry", "false");
     return response;
 }
 
 HttpResponse refusal(int status, std::string_view why) {
-    return json_response(status, error_json(why, status < 500 ? kBadRequest : kServer, "",
-                                            status == 405 ? "method_not_allowed" : ""));
+    const HttpRow& row = http_row(status);
+    HttpResponse response = json_response(status, error_json(why, row.type, "", row.name));
+    if (status == 503) add_retry(response);
+    return response;
+}
+
+void count_error(Metrics& metrics, const Error& error) {
+    count(metrics, to_string(error.code));
+}
+
+void count_refusal(Metrics& metrics, int status) {
+    count(metrics, http_row(status).name);
+}
+
+void refuse(ApiContext& api, Exchange& exchange, const Error& error) {
+    count_error(api.metrics, error);
+    exchange.respond(error_response(error));
+}
+
+void refuse(ApiContext& api, Exchange& exchange, int status, std::string_view why,
+            const HttpHeaders& headers) {
+    count_refusal(api.metrics, status);
+    HttpResponse response = refusal(status, why);
+    response.headers.insert(response.headers.end(), headers.begin(), headers.end());
+    exchange.respond(std::move(response));
 }
 
 }  // namespace dunlin

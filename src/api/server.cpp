@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/browser_rules.h"
 #include "api/context.h"
 #include "base/log.h"
 #include "net/listener.h"
@@ -16,35 +17,10 @@ constexpr EndpointRow kEndpoints[] = {
 #undef ENDPOINT
 };
 
-std::string_view without_port(std::string_view host) {
-    if (host.starts_with('[')) return host.substr(0, host.find(']') + 1);
-    return host.substr(0, host.find(':'));
-}
-
-bool allowed_host(const ApiSettings& settings, std::string_view host) {
-    const auto name = without_port(host);
-    if (name == "localhost" || name == "127.0.0.1" || name == "[::1]" || name == settings.host)
-        return true;
-    return std::find(settings.allowed_hosts.begin(), settings.allowed_hosts.end(), name) !=
-           settings.allowed_hosts.end();
-}
-
-/// A page of another site may send requests with the user's browser, and by DNS rebinding even
-/// under this server's address: browsers must name a known host and come from there.
-Expected<void> check_browser(const ApiSettings& settings, const HttpRequest& request) {
-    const auto origin = request.header("origin");
-    if (origin.empty() && request.header("sec-fetch-site").empty() &&
-        request.header("upgrade").empty())
-        return {};
-    if (!allowed_host(settings, request.header("host")))
-        return fail(Code::Forbidden, "this Host is not in the server's list of allowed hosts");
-    const auto scheme = origin.find("://");
-    if (!origin.empty() &&
-        (scheme == origin.npos || !allowed_host(settings, origin.substr(scheme + 3))))
-        return fail(Code::Forbidden, "this Origin is not in the server's list of allowed hosts");
-    if (request.method == "POST" && !request.header("content-type").starts_with("application/json"))
-        return fail(Code::Invalid, "Content-Type must be application/json", "Content-Type");
-    return {};
+const Asset* find_asset(const ApiContext& api, std::string_view path) {
+    for (const Asset& asset : api.settings.assets)
+        if (asset.path == path) return &asset;
+    return nullptr;
 }
 
 /// The page runs its own scripts, talks to this server only, and nobody may frame it.
@@ -52,32 +28,45 @@ constexpr const char* kPagePolicy =
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-bool serve_asset(const ApiContext& api, const ExchangePtr& exchange) {
-    const HttpRequest& request = exchange->request();
-    if (request.method != "GET" && request.method != "HEAD") return false;
-    for (const Asset& asset : api.settings.assets) {
-        if (asset.path != request.path()) continue;
-        exchange->set_route(asset.path == "/" ? "/" : "/assets");
-        const bool page = !asset.path.starts_with("/assets/");  // those carry a hash in their name
-        exchange->respond(
-            {.status = 200,
-             .headers = {{"Content-Type", std::string(asset.content_type)},
-                         {"Cache-Control", page ? "no-cache" : "max-age=31536000, immutable"},
-                         {"Content-Security-Policy", kPagePolicy},
-                         {"Referrer-Policy", "no-referrer"},
-                         {"X-Content-Type-Options", "nosniff"}},
-             .body = std::string(asset.bytes)});
-        return true;
+void serve_asset(Exchange& exchange, const Asset& asset) {
+    exchange.set_route(asset.path == "/" ? "/" : "/assets");
+    const bool page = !asset.path.starts_with("/assets/");  // those carry a hash in their name
+    exchange.respond(
+        {.status = 200,
+         .headers = {{"Content-Type", std::string(asset.content_type)},
+                     {"Cache-Control", page ? "no-cache" : "max-age=31536000, immutable"},
+                     {"Content-Security-Policy", kPagePolicy}},
+         .body = std::string(asset.bytes)});
+}
+
+/// A known path with another method. OPTIONS tells the methods and nothing about other origins:
+/// pages of other sites may not use this server.
+void refuse_method(ApiContext& api, Exchange& exchange, const std::vector<std::string>& allowed) {
+    std::string methods;
+    for (const auto& method : allowed) {
+        if (methods.find(method) != methods.npos) continue;
+        methods += (methods.empty() ? "" : ", ") + method + (method == "GET" ? ", HEAD" : "");
     }
-    return false;
+    methods += ", OPTIONS";
+    if (exchange.request().method == "OPTIONS")
+        return exchange.respond({.status = 204, .headers = {{"Allow", methods}}});
+    refuse(api, exchange, 405, "this path takes " + methods, {{"Allow", methods}});
 }
 
 void serve(ApiContext& api, const ExchangePtr& exchange) {
     const HttpRequest& request = exchange->request();
     exchange->set_route("none");
-    if (const auto allowed = check_browser(api.settings, request); !allowed)
-        return exchange->respond(error_response(allowed.error()));
-    if (serve_asset(api, exchange)) return;
+    if (const auto refused = check_browser(api.settings, request))
+        return refuse(api, *exchange, refused->status, refused->why);
+    const auto coding = request.header("content-encoding");
+    if (!coding.empty() && coding != "identity")
+        return refuse(api, *exchange, 415, "send the body without Content-Encoding");
+    if (request.target == "*") return refuse_method(api, *exchange, {"GET", "POST"});
+    const bool reads = request.method == "GET" || request.method == "HEAD";
+    if (const Asset* asset = find_asset(api, request.path())) {
+        if (reads) return serve_asset(*exchange, *asset);
+        return refuse_method(api, *exchange, {"GET"});
+    }
     const auto found = api.router.find(request.method, request.path());
     if (found.match) {
         exchange->set_route(api.router.pattern(found.match->route));
@@ -88,13 +77,8 @@ void serve(ApiContext& api, const ExchangePtr& exchange) {
             if (row.pattern == plain && row.method == api.router.method(found.match->route))
                 return row.run(api, exchange, *found.match);
     }
-    if (found.allowed.empty())
-        return exchange->respond(error_response({Code::NotFound, "there is no such path here"}));
-    std::string methods;
-    for (const auto& method : found.allowed) methods += (methods.empty() ? "" : ", ") + method;
-    HttpResponse response = refusal(405, "this path takes " + methods);
-    response.headers.emplace_back("Allow", methods);
-    exchange->respond(std::move(response));
+    if (!found.allowed.empty()) return refuse_method(api, *exchange, found.allowed);
+    refuse(api, *exchange, Error{Code::NotFound, "there is no such path here"});
 }
 
 void add_routes(Router& router) {
@@ -103,6 +87,8 @@ void add_routes(Router& router) {
         if (row.v1) router.add(std::string(row.method), "/v1" + std::string(row.pattern));
     }
 }
+
+constexpr size_t kLoggedPathMax = 512;
 
 /// Methods come from clients, label values must not.
 std::string method_label(std::string_view method) {
@@ -128,7 +114,7 @@ void record(Metrics& metrics, const Served& served) {
              {{"id", served.request.id},
               {"peer", served.request.peer},
               {"method", served.request.method},
-              {"path", served.request.path()},
+              {"path", served.request.path().substr(0, kLoggedPathMax)},
               {"status", served.status},
               {"bytes", served.body_bytes},
               {"seconds", served.seconds}});
@@ -169,10 +155,24 @@ Expected<std::unique_ptr<Server>> Server::start(ApiSettings settings, Registry& 
     NetSettings net{.host = api.settings.host,
                     .port = api.settings.port,
                     .body_bytes_max = api.settings.body_bytes_max,
-                    .connections_max = api.settings.connections_max};
+                    .connections_max = api.settings.connections_max,
+                    .request_timeout_s = api.settings.request_timeout_s,
+                    .headers = {{"Cache-Control", "no-store"},
+                                {"X-Content-Type-Options", "nosniff"},
+                                {"X-Frame-Options", "DENY"},
+                                {"Referrer-Policy", "no-referrer"},
+                                {"Cross-Origin-Resource-Policy", "same-origin"}},
+                    .processing_ms_header = "openai-processing-ms"};
+    const auto start_s = static_cast<double>(clock.unix_s());
+    metrics.gauge("process_start_time_seconds", "When the process began, in Unix time.", {},
+                  [start_s] { return start_s; });
     NetHandlers handlers{
         .serve = [&api](const ExchangePtr& exchange) { serve(api, exchange); },
-        .refuse = refusal,
+        .refuse =
+            [&api](int status, std::string_view why) {
+                count_refusal(api.metrics, status);
+                return refusal(status, why);
+            },
         .served = [&api](const Served& served) { record(api.metrics, served); },
     };
     auto listener = Listener::start(std::move(net), std::move(handlers));

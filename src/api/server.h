@@ -28,6 +28,7 @@ struct ApiSettings {
     std::vector<std::string> allowed_hosts;  // for browsers, beside localhost and the bound address
     size_t body_bytes_max = size_t{16} << 20;
     size_t connections_max = 1024;
+    uint32_t request_timeout_s = 30;        // from a request's first byte to the end of its header
     uint32_t prompt_characters_max = 8192;  // code points of each text; 0: no limit
     uint32_t response_tokens_max = 2048;
     uint32_t prepare_threads = 2;
@@ -45,8 +46,8 @@ class Server {
     ~Server();
     uint16_t port() const;
 
-    /// Takes no new connections, answers new requests with 503, lets those under way finish for at
-    /// most `drain_us`, then closes the rest. Blocks. Call Registry::drain() beside it.
+    /// Answers new completions and /readiness with 503, lets what is under way finish for at most
+    /// `drain_us`, then closes every connection. Blocks. Call Registry::drain() beside it.
     void stop(int64_t drain_us);
 
  private:

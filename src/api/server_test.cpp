@@ -154,6 +154,7 @@ class ServerTest : public testing::Test {
         settings.port = 0;
         settings.body_bytes_max = 4096;
         settings.prompt_characters_max = 20;
+        settings.request_timeout_s = 1;
         auto started = Server::start(settings, registry_, metrics_, system_clock());
         ASSERT_TRUE(started) << started.error().message;
         server_ = std::move(*started);
@@ -258,6 +259,71 @@ TEST_F(ServerTest, KeepsTheConnection) {
         EXPECT_STATUS(std::string(part), "200");
     }
     close(fd);
+}
+
+TEST_F(ServerTest, GivesSlowRequestsUp) {
+    const char* const beginnings[] = {
+        "GET /health HTTP/1.1\r\n",
+        "POST /completions HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab"};
+    for (const char* beginning : beginnings) {
+        const auto began = std::chrono::steady_clock::now();
+        EXPECT_STATUS(ask(beginning), "408");
+        EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(5));
+    }
+    EXPECT_HAS(get("/metrics"), R"({route="none",method="other",status="408"} 1)");
+    EXPECT_HAS(get("/metrics"), R"({route="none",method="POST",status="408"} 1)");
+}
+
+TEST_F(ServerTest, TellsThatItIsFull) {
+    ApiSettings settings;
+    settings.port = 0;
+    settings.connections_max = 1;
+    auto small = Server::start(settings, registry_, metrics_, system_clock());
+    ASSERT_TRUE(small);
+    const int first = connect_to((*small)->port());
+    send_text(first, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    char part[1024]{};
+    EXPECT_GT(recv(first, part, sizeof part, 0), 0);
+    EXPECT_STATUS(std::string(part), "200");
+    const int second = connect_to((*small)->port());
+    send_text(second, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    char refused[1024]{};
+    EXPECT_GT(recv(second, refused, sizeof refused, 0), 0);
+    EXPECT_STATUS(std::string(refused), "503");
+    EXPECT_HAS(std::string(refused), "Retry-After: 1");
+    close(first);
+    close(second);
+    EXPECT_HAS(get("/metrics"), R"(,method="GET",status="503"} 1)");
+}
+
+TEST_F(ServerTest, SendsTheSameHeadersWithEveryAnswer) {
+    for (const auto& answer : {get("/health"), get("/nothing"), ask("nonsense\r\n\r\n"),
+                               ask(chat("hi")), ask(chat("hi", R"(,"stream":true)"))})
+        for (const char* header :
+             {"x-request-id: ", "openai-processing-ms: ", "X-Content-Type-Options: nosniff",
+              "Cache-Control: no-", "Cross-Origin-Resource-Policy: same-origin"})
+            EXPECT_HAS(answer, header);
+    EXPECT_HAS(get("/health", "x-request-id: mine-1\r\n"), "x-request-id: mine-1\r\n");
+    EXPECT_EQ(get("/health", "x-request-id: a b\r\n").find("a b"), std::string::npos);
+}
+
+TEST_F(ServerTest, AnswersOptionsWithoutOtherOrigins) {
+    const auto answer = ask("OPTIONS /models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    EXPECT_STATUS(answer, "204");
+    EXPECT_HAS(answer, "Allow: GET, HEAD, OPTIONS\r\n");
+    const auto preflight =
+        ask("OPTIONS /chat/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+            "Origin: http://evil.example\r\nAccess-Control-Request-Method: POST\r\n\r\n");
+    EXPECT_STATUS(preflight, "403");
+    EXPECT_EQ(preflight.find("Access-Control"), std::string::npos);
+}
+
+TEST_F(ServerTest, EchoesThePrompt) {
+    EXPECT_HAS(ask(post("/completions", R"({"prompt":"x>","echo":true})")), R"("text":"x>Hello")");
+    const auto stream =
+        ask(post("/completions", R"({"prompt":"x>","echo":true,"stream":true,"n":2})"));
+    EXPECT_HAS(stream, R"("index":0,"text":"x>")");
+    EXPECT_HAS(stream, R"("index":1,"text":"x>")");
 }
 
 TEST_F(ServerTest, CancelsWhenTheClientLeaves) {

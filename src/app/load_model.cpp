@@ -1,11 +1,13 @@
 #include "app/load_model.h"
 
+#include <chrono>
 #include <cstdlib>
 #include <map>
+#include <thread>
 
+#include "app/fake_model.h"
 #include "engine/byte_tokenizer.h"
 #include "formats/model_config.h"
-#include "runner/fake/fake_runner.h"
 
 namespace dunlin {
 namespace {
@@ -94,7 +96,10 @@ Expected<std::shared_ptr<const Tokenizer>> load_tokenizer(const GgufFile& file) 
 }
 
 Expected<ModelFacts> inspect_model(const ModelEntry& entry) {
-    if (entry.path == "fake") return ModelFacts{.architecture = "fake", .quantization = "none"};
+    if (is_fake_model(entry.path)) {
+        if (auto fake = parse_fake_model(entry.path); !fake) return std::unexpected(fake.error());
+        return ModelFacts{.architecture = "fake", .quantization = "none"};
+    }
     const auto file = GgufFile::open(entry.path);
     if (!file) return std::unexpected(file.error());
     ModelFacts facts;
@@ -106,23 +111,29 @@ Expected<ModelFacts> inspect_model(const ModelEntry& entry) {
     return facts;
 }
 
+namespace {
+
+Expected<std::shared_ptr<Engine>> load_fake(const ModelEntry& entry, EngineSettings engine,
+                                            const Clock& clock, Metrics& metrics) {
+    const auto fake = parse_fake_model(entry.path);
+    if (!fake) return std::unexpected(fake.error());
+    std::this_thread::sleep_for(std::chrono::milliseconds(fake->load_ms));
+    if (fake->fail_load != 0) return fail(Code::Corrupt, "the fake model was told not to load");
+    engine.end_tokens = {kByteTokenizerEnd};
+    auto chat = chat_template_from_source(
+        "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant:", "", "");
+    if (!chat) return std::unexpected(chat.error());
+    return make_engine(make_fake_runner(fake->runner), make_byte_tokenizer(), std::move(*chat),
+                       std::move(engine), clock, metrics);
+}
+
+}  // namespace
+
 Expected<std::shared_ptr<Engine>> load_engine(const ModelEntry& entry, const LoadSettings& settings,
                                               const Clock& clock, Metrics& metrics) {
     EngineSettings engine = settings.engine;
     engine.model = entry.id;
-    if (entry.path == "fake") {
-        engine.end_tokens = {kByteTokenizerEnd};
-        auto chat = chat_template_from_source(
-            "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant:", "", "");
-        if (!chat) return std::unexpected(chat.error());
-        return make_engine(make_fake_runner({.vocabulary = kByteTokenizerSize,
-                                             .blocks = 4096,
-                                             .sequences_max = 64,
-                                             .sequence_tokens_max = 8192,
-                                             .step_tokens_max = 512,
-                                             .step_us = 2000}),
-                           make_byte_tokenizer(), std::move(*chat), engine, clock, metrics);
-    }
+    if (is_fake_model(entry.path)) return load_fake(entry, std::move(engine), clock, metrics);
     auto file = GgufFile::open(entry.path);
     if (!file) return std::unexpected(file.error());
     const auto config = model_config_from_gguf(**file);
@@ -133,6 +144,8 @@ Expected<std::shared_ptr<Engine>> load_engine(const ModelEntry& entry, const Loa
     if (!chat) return std::unexpected(chat.error());
     auto runner = make_native_runner(*config, **file, settings.native);
     if (!runner) return std::unexpected(runner.error());
+    // What was read while the file changed is not what was checked.
+    if (auto same = (*file)->check_unchanged(); !same) return std::unexpected(same.error());
     engine.end_tokens = end_tokens(**file, **tokenizer);
     return make_engine(std::move(*runner), std::move(*tokenizer), std::move(*chat), engine, clock,
                        metrics);

@@ -1,5 +1,8 @@
+#include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
+#include <mutex>
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -17,8 +20,77 @@ std::unexpected<Error> fail_with_errno(const std::string& what, const std::strin
 
 }  // namespace
 
+uint64_t physical_memory_bytes() {
+    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    return pages > 0 && page > 0 ? static_cast<uint64_t>(pages) * static_cast<uint64_t>(page) : 0;
+}
+
+// Reading a mapped page that the file no longer has raises SIGBUS. The handler looks the address up
+// among the mappings below and puts a page of zeros there, so that the read goes on; every other
+// SIGBUS takes its old course. It may only use what is safe in a signal handler: lock-free atomics
+// and mmap, a bare system call on Linux.
+namespace {
+
+struct Mapping {
+    std::atomic<uintptr_t> begin{0}, end{0};  // begin is 0: the place is free; 1: being filled
+};
+constexpr size_t kMappingsMax = 64;
+Mapping mappings[kMappingsMax];
+struct sigaction old_action;
+
+void give_zeros(int signal, siginfo_t* info, void* context) {
+    const auto at = reinterpret_cast<uintptr_t>(info->si_addr);
+    const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+    for (const Mapping& one : mappings) {
+        const uintptr_t begin = one.begin.load(std::memory_order_acquire);
+        if (begin <= 1 || at < begin || at >= one.end.load(std::memory_order_relaxed)) continue;
+        void* const place = reinterpret_cast<void*>(at / page * page);
+        const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+        if (mmap(place, page, PROT_READ, flags, -1, 0) == place) return;
+    }
+    if ((old_action.sa_flags & SA_SIGINFO) != 0)
+        return old_action.sa_sigaction(signal, info, context);
+    sigaction(SIGBUS, &old_action, nullptr);
+    raise(SIGBUS);  // arrives when this handler returns
+}
+
+void install_handler() {
+    static std::once_flag once;
+    std::call_once(once, [] {
+        struct sigaction action{};
+        action.sa_sigaction = give_zeros;
+        action.sa_flags = SA_SIGINFO;
+        sigaction(SIGBUS, &action, &old_action);
+    });
+}
+
+bool guard(uintptr_t begin, size_t size) {
+    install_handler();
+    for (Mapping& one : mappings) {
+        uintptr_t free = 0;
+        if (!one.begin.compare_exchange_strong(free, 1)) continue;
+        one.end.store(begin + size, std::memory_order_relaxed);
+        one.begin.store(begin, std::memory_order_release);
+        return true;
+    }
+    return false;
+}
+
+int64_t changed_ns(const struct stat& status) {
+    return int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
+}
+
+}  // namespace
+
 void MappedFile::Unmap::operator()(const std::byte* data) const {
-    munmap(const_cast<std::byte*>(data), size);
+    for (Mapping& one : mappings) {
+        auto begin = reinterpret_cast<uintptr_t>(data);
+        if (one.begin.compare_exchange_strong(begin, 1)) {
+            munmap(const_cast<std::byte*>(data), size);
+            one.begin.store(0, std::memory_order_release);
+        }
+    }
+    close(fd);
 }
 
 Expected<MappedFile> MappedFile::open(const std::string& path) {
@@ -32,16 +104,34 @@ Expected<MappedFile> MappedFile::open(const std::string& path) {
     }
     MappedFile file;
     const auto size = static_cast<size_t>(status.st_size);
-    if (size > 0) {
-        void* data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (data == MAP_FAILED) {
-            close(fd);
-            return fail_with_errno("cannot map", path);
-        }
-        file.data_ = {static_cast<const std::byte*>(data), Unmap{size}};
+    if (size == 0) {
+        close(fd);
+        return file;
     }
-    close(fd);
+    void* data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (data == MAP_FAILED) {
+        auto failed = fail_with_errno("cannot map", path);
+        close(fd);
+        return failed;
+    }
+    if (!guard(reinterpret_cast<uintptr_t>(data), size)) {
+        munmap(data, size);
+        close(fd);
+        return fail(Code::NoRoom, "cannot map " + path + ": too many files are mapped");
+    }
+    file.data_ = {static_cast<const std::byte*>(data), Unmap{size, fd, changed_ns(status)}};
     return file;
+}
+
+Expected<void> MappedFile::check_unchanged() const {
+    const Unmap& map = data_.get_deleter();
+    struct stat status{};
+    if (data_ && (fstat(map.fd, &status) != 0 || static_cast<size_t>(status.st_size) != map.size ||
+                  changed_ns(status) != map.changed_ns))
+        return fail(Code::Corrupt,
+                    "the file changed while it was read; put it there under another "
+                    "name first and rename it when it is whole");
+    return {};
 }
 
 void MappedFile::release(std::span<const std::byte> range) const {

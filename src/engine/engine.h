@@ -32,7 +32,6 @@ struct Request {
     std::vector<std::string> stop;
     bool ignore_eos = false;
     std::optional<uint32_t> logprobs;  // the number of alternatives, 0 for the chosen token alone
-    bool echo = false;                 // completions: the prompt's text comes first
 };
 
 /// A request that was rendered, tokenized and found able to fit. Refusals happen before this.

@@ -40,8 +40,10 @@ struct Started {  // HTTP 200 may leave now
 struct Text {  // whole characters, stop strings removed
     uint32_t choice = 0;
     std::string utf8;
-    std::vector<TokenId> tokens;         // the ids behind this piece, in order
-    std::vector<TokenLogprob> logprobs;  // one an id, where they were asked for
+    std::vector<TokenId> tokens;  // the ids behind this piece, in order
+    /// Where they were asked for: one an id, but none for the token that ends an answer: it is no
+    /// part of the text, and OpenAI's answers leave it out too.
+    std::vector<TokenLogprob> logprobs;
 };
 struct Finished {
     uint32_t choice = 0;

@@ -68,7 +68,12 @@ Expected<std::unique_ptr<LocalPrepared>> prepare_request(
     if (auto error = invalid(request.sampling)) return std::unexpected(std::move(*error));
     auto prompt = prompt_of(request, tokenizer, chat_template, now_unix_s);
     if (!prompt) return std::unexpected(prompt.error());
-    if (prompt->empty()) return fail(Code::Invalid, "the prompt is empty", "prompt");
+    const bool chat = std::holds_alternative<std::vector<Message>>(request.prompt);
+    if (prompt->empty())
+        return fail(Code::Invalid, "the prompt is empty", chat ? "messages" : "prompt");
+    for (const auto& [id, bias] : request.sampling.logit_bias)
+        if (id < 0 || static_cast<uint32_t>(id) >= tokenizer.size())
+            return fail(Code::Invalid, "there is no token " + std::to_string(id), "logit_bias");
 
     const uint32_t context = capabilities.sequence_tokens_max;
     if (prompt->size() >= context)
@@ -76,7 +81,7 @@ Expected<std::unique_ptr<LocalPrepared>> prepare_request(
                     "This model's maximum context length is " + std::to_string(context) +
                         " tokens. However, your messages resulted in " +
                         std::to_string(prompt->size()) + " tokens. Please reduce their length.",
-                    "messages");
+                    chat ? "messages" : "prompt");
     auto prepared = std::make_unique<LocalPrepared>();
     uint32_t room = context - static_cast<uint32_t>(prompt->size());
     if (settings.response_tokens_max > 0) room = std::min(room, settings.response_tokens_max);

@@ -323,9 +323,14 @@ Expected<std::unique_ptr<GgufFile>> GgufFile::open(const std::string& path) {
     if (!file) return std::unexpected(file.error());
     auto state = std::make_unique<State>();
     state->file = std::move(*file);
-    if (auto done = state->read(); !done)
-        return fail(done.error().code, path + ": " + done.error().message);
+    auto done = state->read();
+    if (auto same = state->file.check_unchanged(); !same) done = std::move(same);
+    if (!done) return fail(done.error().code, path + ": " + done.error().message);
     return std::unique_ptr<GgufFile>(new GgufFile(std::move(state)));
+}
+
+Expected<void> GgufFile::check_unchanged() const {
+    return state_->file.check_unchanged();
 }
 
 uint32_t GgufFile::version() const {

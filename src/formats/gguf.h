@@ -26,11 +26,19 @@ using GgufValue =
 /// open() checks everything before anything is used: counts against the bytes that remain, sizes
 /// without wrapping, names unique, every tensor inside the file, aligned and not overlapping.
 /// Errors: Io; Corrupt and Unsupported, which name the field and its offset.
+///
+/// A file that is cut short or written again while it is open never ends the process: what is gone
+/// reads as zero (see MappedFile). Nothing may be trusted then, so a loader that has packed the
+/// tensors asks check_unchanged() before it uses them. After that the file is closed: packed
+/// weights, tokenizer and template are copies, and nothing reads the map while a model serves.
 /// Immutable after open(). [any thread]
 class GgufFile final : public WeightSource {
  public:
     static Expected<std::unique_ptr<GgufFile>> open(const std::string& path);
     ~GgufFile() override;
+
+    /// Errors: Corrupt where the file changed since open().
+    Expected<void> check_unchanged() const;
 
     uint32_t version() const;
     uint64_t file_bytes() const;

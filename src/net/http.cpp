@@ -8,4 +8,8 @@ std::string_view HttpRequest::header(std::string_view name) const {
     return {};
 }
 
+std::optional<HttpResponse> BodySource::instead() {
+    return std::nullopt;
+}
+
 }  // namespace dunlin

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -26,6 +27,8 @@ struct HttpRequest {
     std::string_view path() const { return std::string_view(target).substr(0, target.find('?')); }
 };
 
+struct HttpResponse;
+
 /// A body that is made while it is sent. The listener asks only when the socket has taken what
 /// came before, so a slow client slows nothing but itself.
 class BodySource {
@@ -38,6 +41,9 @@ class BodySource {
     virtual void wake_when_ready(std::move_only_function<void() noexcept> ready) = 0;
     /// What keeps the connection alive while nothing is ready; sent at most every 15 s.
     virtual std::string_view idle_text() const { return {}; }
+    /// Asked once, after the first pull() that gave something or when that took too long, and
+    /// before the head is sent: whether another response is sent in place of this one.
+    virtual std::optional<HttpResponse> instead();
 };
 
 struct HttpResponse {

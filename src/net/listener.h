@@ -15,18 +15,22 @@ struct NetSettings {
     std::string host = "127.0.0.1";
     uint16_t port = 0;  // 0: any free one
     uint32_t header_bytes_max = 32 << 10;
+    uint32_t fields_max = 100;
     uint64_t body_bytes_max = uint64_t{16} << 20;
     size_t connections_max = 1024;
-    uint32_t request_timeout_s = 30;  // for the header, then for each part of the body
+    uint32_t request_timeout_s = 30;  // for the header; a body has a second more for each KiB
     uint32_t idle_timeout_s = 75;     // between requests of a connection
     uint32_t write_timeout_s = 60;    // for a client that takes nothing
     uint32_t ping_s = 15;
+    uint32_t hold_head_s = 10;              // how long a stream's head waits for the first event
+    HttpHeaders headers = {};               // of every answer that does not have them itself
+    std::string processing_ms_header = {};  // the name under which every answer tells its time
 };
 
 /// What the listener calls, on its I/O thread; nothing in here may block or throw.
 struct NetHandlers {
     std::function<void(std::shared_ptr<Exchange>)> serve;
-    /// The answer to a request that cannot be read (400, 408, 413, 431, 503).
+    /// The answer to a request that cannot be read (400, 408, 413, 417, 431, 503).
     std::function<HttpResponse(int status, std::string_view why)> refuse;
     std::function<void(const Served&)> served;
 };
@@ -39,8 +43,9 @@ class Listener {
     ~Listener();
 
     uint16_t port() const;
-    /// No new connections; idle ones are closed, the others after their answer. Waits for these
-    /// for at most `drain_us`, then closes them. Blocks. Not from a handler.
+    /// Waits until no request is under way, at most `drain_us`, and then closes every connection.
+    /// Meanwhile requests are still served, and each answer closes its connection: the handler
+    /// refuses what it does not want to begin. Blocks. Not from a handler.
     void stop(int64_t drain_us);
 
     struct State;  // named by its connections

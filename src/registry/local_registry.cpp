@@ -15,27 +15,7 @@ class LocalRegistry final : public Registry {
  public:
     LocalRegistry(RegistrySettings settings, const Clock& clock, Metrics& metrics)
         : settings_(std::move(settings)), clock_(clock), metrics_(metrics) {
-        for (const ModelEntry& entry : settings_.models) {
-            Model& model = models_.emplace_back();
-            model.entry = entry;
-            model.info.id = entry.id;
-            model.info.created_unix_s = clock.unix_s();
-            model.info.reason = entry.reason;
-            if (entry.path.empty()) continue;
-            const auto facts = settings_.inspect(entry);
-            model.info.state = facts ? ModelState::OnDisk : ModelState::Failed;
-            if (!facts) {
-                model.info.reason = facts.error().message;
-                log_error("registry", "a model cannot be used",
-                          {{"model", entry.id}, {"error", facts.error().message}});
-                continue;
-            }
-            model.info.architecture = facts->architecture;
-            model.info.quantization = facts->quantization;
-            model.info.file_bytes = facts->file_bytes;
-            model.info.parameters = facts->parameters;
-            model.info.context_tokens = facts->context_tokens;
-        }
+        for (const ModelEntry& entry : settings_.models) add(entry);
     }
 
     ~LocalRegistry() override {
@@ -81,11 +61,9 @@ class LocalRegistry final : public Registry {
             lock.unlock();
             return done(std::move(engine));
         }
-        if (model->info.state == ModelState::NotDownloaded || draining_) {
-            Error error{Code::NotReady,
-                        draining_ ? "the server is shutting down" : model->info.reason};
+        if (auto refused = refusal(*model)) {
             lock.unlock();
-            return done(std::unexpected(std::move(error)));
+            return done(std::unexpected(std::move(*refused)));
         }
         model->waiting.push_back(std::move(done));
         if (model->info.state == ModelState::Loading) return;
@@ -121,7 +99,59 @@ class LocalRegistry final : public Registry {
         std::shared_ptr<Engine> engine;
         std::vector<Acquired> waiting;
         std::thread loader;
+        bool fits = true;
     };
+
+    void add(const ModelEntry& entry) {
+        Model& model = models_.emplace_back();
+        model.entry = entry;
+        ModelInfo& info = model.info;
+        info.id = entry.id;
+        info.created_unix_s = clock_.unix_s();
+        info.reason = entry.reason;
+        if (entry.path.empty()) return;
+        const auto facts = settings_.inspect(entry);
+        info.state = facts ? ModelState::OnDisk : ModelState::Failed;
+        if (!facts) {
+            info.reason = facts.error().message;
+            log_error("registry", "a model cannot be used",
+                      {{"model", entry.id}, {"error", info.reason}});
+            return;
+        }
+        info.architecture = facts->architecture;
+        info.quantization = facts->quantization;
+        info.file_bytes = facts->file_bytes;
+        info.parameters = facts->parameters;
+        info.context_tokens = facts->context_tokens;
+        model.fits =
+            settings_.memory_bytes_max == 0 || facts->file_bytes <= settings_.memory_bytes_max;
+        if (!model.fits)
+            info.reason = "the file has " + std::to_string(facts->file_bytes) +
+                          " bytes, and models may take " +
+                          std::to_string(settings_.memory_bytes_max);
+    }
+
+    /// Why there is nothing to load now, if so. REQUIRES: the lock is held.
+    std::optional<Error> refusal(const Model& model) const {
+        if (draining_) return Error{Code::NotReady, "the server is shutting down"};
+        if (model.info.state == ModelState::NotDownloaded)
+            return Error{Code::NotReady, model.info.reason};
+        if (!model.fits) return Error{Code::OutOfMemory, model.info.reason};
+        return std::nullopt;
+    }
+
+    /// Read at each scrape; nothing once the engine is gone.
+    void show(const std::string& id, const std::shared_ptr<Engine>& engine) {
+        const auto gauge = [&](const char* name, const char* help, uint32_t EngineState::* field) {
+            metrics_.gauge(name, help, {{"model", id}},
+                           [weak = std::weak_ptr(engine), field]() -> double {
+                               const auto strong = weak.lock();
+                               return strong ? strong->state().*field : 0;
+                           });
+        };
+        gauge("dunlin_sequences_running", "Answers that are computed now.", &EngineState::running);
+        gauge("dunlin_sequences_queued", "Answers that wait for a place.", &EngineState::queued);
+    }
 
     static std::unexpected<Error> unknown(std::string_view name) {
         return fail(Code::ModelNotFound,
@@ -152,6 +182,7 @@ class LocalRegistry final : public Registry {
             }
         }
         if (engine) {
+            show(model.entry.id, *engine);
             metrics_
                 .histogram("dunlin_model_load_duration_seconds", "Time to load a model",
                            {{"model", model.entry.id}})

@@ -30,6 +30,7 @@ struct RegistrySettings {
     std::vector<ModelEntry> models;
     std::string default_model;
     std::map<std::string, std::string, std::less<>> aliases;
+    uint64_t memory_bytes_max = 0;  // what one model's file may have; 0: no limit
     /// Reads a file's header. Called at construction for entries with a path.
     std::function<Expected<ModelFacts>(const ModelEntry&)> inspect;
     /// Loads a model; on a thread of its own, never twice at once for one entry.

@@ -20,7 +20,9 @@ std::string_view to_string(ModelState state);  // "not_downloaded", "on_disk", .
 struct ModelInfo {
     std::string id;
     ModelState state = ModelState::NotDownloaded;
-    std::string reason;  // for Failed and NotDownloaded: what happened and what to do
+    /// What happened and what to do: for Failed and NotDownloaded; for OnDisk where it is too large
+    /// for the memory; for Loading where the load before failed.
+    std::string reason;
     int64_t created_unix_s = 0;
     uint64_t file_bytes = 0;
     // From the file's header, once it is on disk and valid:
@@ -48,7 +50,8 @@ class Registry {
 
     /// Calls `done` exactly once, with the loaded engine or why there is none, perhaps before
     /// acquire() returns, perhaps from the loading thread: it must only post.
-    /// Errors: ModelNotFound, and what loading gave (kept until the next acquire tries again).
+    /// Errors: ModelNotFound; OutOfMemory where the file is above the memory's limit; and what
+    /// loading gave (the next acquire tries again).
     using Acquired = std::move_only_function<void(Expected<std::shared_ptr<Engine>>)>;
     virtual void acquire(std::string_view id, Acquired done) = 0;
 

@@ -24,9 +24,20 @@ Expected<void> check_length(std::string_view text, uint32_t characters_max, std:
                    std::move(param));
 }
 
+/// Only names that we know are repeated: a message to a client must not carry a prompt's text.
+std::unexpected<Error> refuse_part(std::string_view type, std::string param) {
+    for (const std::string_view known : {"image_url", "input_audio", "file", "refusal"})
+        if (type == known)
+            return invalid("parts of type '" + std::string(known) +
+                               "' are not supported; this model reads text parts only",
+                           std::move(param));
+    return invalid("this type of part is unknown; this model reads text parts only",
+                   std::move(param));
+}
+
 Expected<std::string> read_content(const Json* content, const std::string& where,
                                    uint32_t characters_max) {
-    if (!content || content->is_null()) return std::string();
+    if (!content || content->is_null()) return invalid("a message needs a content", where);
     if (const auto* text = content->string()) {
         if (auto ok = check_length(*text, characters_max, where); !ok)
             return std::unexpected(ok.error());
@@ -39,8 +50,7 @@ Expected<std::string> read_content(const Json* content, const std::string& where
         const std::string at = where + ".[" + std::to_string(i) + "]";
         const Json* type = part.find("type");
         if (!type || !type->string()) return invalid("a content part needs a type", at + ".type");
-        if (*type->string() != "text")
-            return invalid("this model reads text parts only", at + ".type");
+        if (*type->string() != "text") return refuse_part(*type->string(), at + ".type");
         const Json* text = part.find("text");
         if (!text || !text->string()) return invalid("a text part needs a text", at + ".text");
         if (auto ok = check_length(*text->string(), characters_max, at + ".text"); !ok)
@@ -48,6 +58,22 @@ Expected<std::string> read_content(const Json* content, const std::string& where
         joined += *text->string();
     }
     return joined;
+}
+
+/// What a message says beside role and content: refused where the answer depends on it.
+Expected<void> check_members(const Json& message, const std::string& at,
+                             std::vector<std::string>& ignored) {
+    for (const auto& [key, value] : *message.object()) {
+        if (key == "role" || key == "content" || value.is_null()) continue;
+        if (key == "tool_calls" && value.array() && value.array()->empty()) continue;
+        if (key == "tool_calls" || key == "function_call")
+            return invalid("tool calls are not supported yet", at + "." + key);
+        if (key == "audio") return invalid("audio is not supported", at + ".audio");
+        const std::string name = "messages." + key;
+        if (std::find(ignored.begin(), ignored.end(), name) == ignored.end() && ignored.size() < 64)
+            ignored.push_back(name);
+    }
+    return {};
 }
 
 Expected<void> read_messages(const Json& body, uint32_t characters_max, WireRequest& out) {
@@ -63,7 +89,13 @@ Expected<void> read_messages(const Json& body, uint32_t characters_max, WireRequ
         if (std::find(std::begin(kRoles), std::end(kRoles), name) == std::end(kRoles))
             return invalid("role must be one of developer, system, user, assistant, tool",
                            at + ".role");
-        auto content = read_content(one.find("content"), at + ".content", characters_max);
+        if (auto ok = check_members(one, at, out.ignored); !ok) return ok;
+        const Json* given_content = given(one, "content");
+        if (!given_content && name == "assistant") {  // as OpenAI allows beside tool calls
+            out.messages.push_back({std::move(name), {}});
+            continue;
+        }
+        auto content = read_content(given_content, at + ".content", characters_max);
         if (!content) return std::unexpected(content.error());
         out.messages.push_back({std::move(name), std::move(*content)});
     }
@@ -126,6 +158,8 @@ Expected<void> read_logprobs(const Json& body, Dialect dialect, WireRequest& out
     int64_t count = 0;
     if (dialect == Dialect::Completions) {
         if (logprobs && logprobs->to_int64(count)) out.logprobs = static_cast<uint32_t>(count);
+        if (out.echo && out.logprobs)
+            return invalid("'echo' together with 'logprobs' is not supported", "echo");
         return {};
     }
     const bool on = logprobs && *logprobs->boolean();
@@ -133,6 +167,32 @@ Expected<void> read_logprobs(const Json& body, Dialect dialect, WireRequest& out
     if (top && !on) return invalid("'top_logprobs' needs 'logprobs': true", "top_logprobs");
     if (top) top->to_int64(count);
     if (on) out.logprobs = static_cast<uint32_t>(count);
+    return {};
+}
+
+Expected<void> read_stream_options(const Json& body, WireRequest& out) {
+    const Json* options = given(body, "stream_options");
+    if (!options) return {};
+    const Json* usage = given(*options, "include_usage");
+    if (usage && !usage->boolean())
+        return invalid("'include_usage' must be of type boolean", "stream_options.include_usage");
+    out.include_usage = usage && *usage->boolean();
+    for (const auto& [key, value] : *options->object())
+        if (key != "include_usage") out.ignored.push_back("stream_options." + key);
+    // OpenAI refuses these without a stream; clients with fixed settings send them anyway.
+    if (!out.stream) out.ignored.emplace_back("stream_options");
+    return {};
+}
+
+/// Limits that depend on more than one field.
+Expected<void> check_together(const Json& body, const WireRequest& out) {
+    const Json* best_of = given(body, "best_of");
+    if (best_of && best_of->number() != out.n)
+        return invalid("'best_of' is supported only where it equals 'n'", "best_of");
+    const Json* strict = given(body, "strict_params");
+    if (strict && *strict->boolean() && !out.ignored.empty())
+        return invalid("this field has no effect here, and 'strict_params' refuses such fields",
+                       out.ignored.front());
     return {};
 }
 
@@ -178,19 +238,14 @@ Expected<WireRequest> parse_request(std::string_view text, Dialect dialect,
     WireRequest out;
     out.ignored = std::move(*ignored);
     read_plain(*body, out);
-    if (const Json* options = given(*body, "stream_options")) {
-        const Json* usage = given(*options, "include_usage");
-        if (usage && !usage->boolean())
-            return invalid("'include_usage' must be of type boolean",
-                           "stream_options.include_usage");
-        out.include_usage = usage && *usage->boolean();
-        if (!out.stream) out.ignored.emplace_back("stream_options");
-    }
-    auto step = dialect == Dialect::Chat ? read_messages(*body, characters_max, out)
-                                         : read_prompt(*body, characters_max, out);
+    auto step = read_stream_options(*body, out);
+    if (step)
+        step = dialect == Dialect::Chat ? read_messages(*body, characters_max, out)
+                                        : read_prompt(*body, characters_max, out);
     if (step) step = read_stop(*body, out);
     if (step) step = read_logit_bias(*body, out);
     if (step) step = read_logprobs(*body, dialect, out);
+    if (step) step = check_together(*body, out);
     if (!step) return std::unexpected(step.error());
     return out;
 }

@@ -34,7 +34,7 @@ struct WireRequest {
     std::vector<std::string> stop;
     bool ignore_eos = false, echo = false;
     std::optional<uint32_t> logprobs;  // number of alternatives
-    std::vector<std::string> ignored;  // fields without effect
+    std::vector<std::string> ignored;  // fields without effect, "messages.name" for inner ones
 };
 
 /// Errors: Invalid with the field as `param`; TooLarge. `characters_max` bounds the code points of

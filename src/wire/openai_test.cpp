@@ -34,12 +34,66 @@ TEST(Parameters, RefuseBadValuesByName) {
     EXPECT_EQ(refused_param(R"("top_logprobs":2)"), "top_logprobs");
 }
 
+TEST(Parameters, RefuseWhatIsNotSupported) {
+    for (const auto& row : request_parameters()) {
+        if (row.type != Parameter::Type::Refused) continue;
+        const std::string name(row.name);
+        const auto with = [&](const Json& value) {
+            return (row.in(Dialect::Chat)
+                        ? chat_with('"' + name + "\":" + *write_json(value))
+                        : R"({"prompt":"x",")" + name + "\":" + *write_json(value) + "}");
+        };
+        const auto dialect = row.in(Dialect::Chat) ? Dialect::Chat : Dialect::Completions;
+        for (const Json& value : *read_json(row.default_json)->array())
+            EXPECT_TRUE(parse_request(with(value), dialect, 0)) << name;
+        for (const Json& value :
+             {Json("x"), Json(1), Json(true), Json(Json::Object{}), Json(Json::Array{1})}) {
+            const auto request = parse_request(with(value), dialect, 0);
+            ASSERT_FALSE(request) << name;
+            EXPECT_EQ(request.error().param, name);
+        }
+    }
+    EXPECT_EQ(refused_param(R"("response_format":{"type":"json_object"})"), "response_format");
+    EXPECT_EQ(refused_param(R"("tools":[{"type":"function"}])"), "tools");
+    EXPECT_EQ(refused_param(R"("tool_choice":"auto")"), "tool_choice");
+}
+
+TEST(Parameters, StrictnessRefusesWhatHasNoEffect) {
+    EXPECT_EQ(refused_param(R"("user":"u","strict_params":false)"), "accepted");
+    EXPECT_EQ(refused_param(R"("user":"u","strict_params":true)"), "user");
+    EXPECT_EQ(refused_param(R"("odd":1,"strict_params":true)"), "odd");
+    EXPECT_EQ(refused_param(R"("strict_params":true)"), "accepted");
+}
+
+TEST(Parameters, SchemasAreJsonAndKnowEveryRow) {
+    for (const auto dialect : {Dialect::Chat, Dialect::Completions}) {
+        const Json schema = parameters_schema(dialect);
+        const Json* properties = schema.find("properties");
+        for (const auto& row : request_parameters())
+            EXPECT_EQ(properties->find(row.name) != nullptr, row.in(dialect)) << row.name;
+    }
+}
+
+TEST(Requests, CheckFieldsTogether) {
+    const auto param = [](const char* more) {
+        const auto request =
+            parse_request(std::string(R"({"prompt":"x",)") + more + "}", Dialect::Completions, 0);
+        return request ? "accepted" : request.error().param;
+    };
+    EXPECT_EQ(param(R"("n":2,"best_of":2)"), "accepted");
+    EXPECT_EQ(param(R"("n":2,"best_of":3)"), "best_of");
+    EXPECT_EQ(param(R"("best_of":2)"), "best_of");
+    EXPECT_EQ(param(R"("echo":true)"), "accepted");
+    EXPECT_EQ(param(R"("echo":true,"logprobs":0)"), "echo");
+}
+
 TEST(Requests, ReadChat) {
     const auto request = parse_request(
         R"({"messages":[{"role":"developer","content":[{"type":"text","text":"a"},
-            {"type":"text","text":"b"}]},{"role":"assistant","content":null}],
+            {"type":"text","text":"b"}]},{"role":"assistant","content":null,"name":"x","tool_calls":[]}],
             "max_tokens":9,"max_completion_tokens":5,"stop":"x","seed":-1,"logprobs":true,
-            "top_logprobs":3,"logit_bias":{"7":-100},"user":"u","nonsense":1})",
+            "top_logprobs":3,"logit_bias":{"7":-100},"user":"u","nonsense":1,
+            "stream_options":{"odd":1}})",
         Dialect::Chat, 0);
     ASSERT_TRUE(request) << request.error().message;
     EXPECT_EQ(request->messages[0].role, "system");
@@ -49,7 +103,8 @@ TEST(Requests, ReadChat) {
     EXPECT_EQ(request->seed, UINT64_MAX);
     EXPECT_EQ(request->logprobs, 3U);
     EXPECT_EQ(request->logit_bias[0].first, 7);
-    EXPECT_EQ(request->ignored, (std::vector<std::string>{"user", "nonsense"}));
+    EXPECT_EQ(request->ignored, (std::vector<std::string>{"user", "nonsense", "stream_options.odd",
+                                                          "stream_options", "messages.name"}));
 }
 
 TEST(Requests, NameTheBadMessage) {
@@ -64,6 +119,9 @@ TEST(Requests, NameTheBadMessage) {
     EXPECT_EQ(param(R"([{"role":"user","content":5}])"), "messages.[0].content");
     EXPECT_EQ(param(R"([{"role":"user","content":[{"type":"image_url"}]}])"),
               "messages.[0].content.[0].type");
+    EXPECT_EQ(param(R"([{"role":"user"}])"), "messages.[0].content");
+    EXPECT_EQ(param(R"([{"role":"assistant","tool_calls":[{}]}])"), "messages.[0].tool_calls");
+    EXPECT_EQ(param(R"([{"role":"assistant","audio":{}}])"), "messages.[0].audio");
     EXPECT_EQ(param(R"([{"role":"user","content":"äöü"}])"), "accepted");
     EXPECT_EQ(param(R"([{"role":"user","content":"äöüx"}])"), "messages.[0].content");
 }

@@ -17,6 +17,19 @@ constexpr auto kParameters = std::to_array<Parameter>({
 #undef PARAMETER
 });
 
+constexpr std::pair<std::string_view, std::string_view> kSchemas[] = {
+#define SCHEMA(name, json) {#name, json},
+#include "wire/schemas.def"
+#undef SCHEMA
+};
+
+/// JSON in our own tables.
+Json literal(std::string_view text) {
+    auto value = read_json(text);
+    CHECK(value.has_value());
+    return std::move(*value);
+}
+
 std::string shortest(double value) {
     return *write_json(value);
 }
@@ -68,6 +81,12 @@ bool has_type(const Json& value, Type type) {
 
 Expected<void> check(const Parameter& row, Type type, const Json& value) {
     const std::string name(row.name);
+    if (type == Type::Refused) {
+        const Json accepted = literal(row.default_json);
+        const auto& list = *accepted.array();
+        if (std::find(list.begin(), list.end(), value) != list.end()) return {};
+        return fail(Code::Invalid, "'" + name + "': " + std::string(row.effect), name);
+    }
     if (!has_type(value, type)) {
         const bool either = type == Type::Prompt || type == Type::Stop;
         return fail(
@@ -115,26 +134,42 @@ Expected<std::vector<std::string>> check_parameters(const Json& body, Dialect di
     return ignored;
 }
 
+namespace {
+
+Json plain_schema(const Parameter& row, Type type) {
+    Json one(Json::Object{});
+    if (type == Type::Refused) {
+        Json accepted = literal(row.default_json);
+        accepted.array()->emplace_back(nullptr);
+        one.set("enum", std::move(accepted));
+        return one;
+    }
+    if (type != Type::Ignored) one.set("type", Json::Array{std::string(json_type(type)), "null"});
+    if (type == Type::Integer || type == Type::Number)
+        one.set("minimum", row.least).set("maximum", row.most);
+    if (type == Type::String) one.set("minLength", row.least).set("maxLength", row.most);
+    return one;
+}
+
+Json schema_of(const Parameter& row, Type type) {
+    Json one;
+    for (const auto& [name, text] : kSchemas)
+        if (name == row.name) one = literal(text);
+    if (one.is_null()) one = plain_schema(row, type);
+    if (type == Type::Array) one.set("minItems", row.least).set("maxItems", row.most);
+    one.set("description", std::string(row.effect));
+    if (row.default_json != "null" && type != Type::Refused)
+        one.set("default", literal(row.default_json));
+    return one;
+}
+
+}  // namespace
+
 Json parameters_schema(Dialect dialect) {
     Json properties(Json::Object{});
-    for (const auto& row : kParameters) {
-        if (!row.in(dialect)) continue;
-        const Type type = type_in(row, dialect);
-        Json one(Json::Object{});
-        one.set("description", std::string(row.effect));
-        if (type == Type::Prompt || type == Type::Stop)
-            one.set("type", Json::Array{"string", "array", "null"});
-        else if (type != Type::Ignored)
-            one.set("type", Json::Array{std::string(json_type(type)), "null"});
-        if (type == Type::Integer || type == Type::Number)
-            one.set("minimum", row.least).set("maximum", row.most);
-        if (row.default_json != "null") {
-            auto fallback = read_json(row.default_json);
-            CHECK(fallback.has_value());
-            one.set("default", std::move(*fallback));
-        }
-        properties.set(std::string(row.name), std::move(one));
-    }
+    for (const auto& row : kParameters)
+        if (row.in(dialect))
+            properties.set(std::string(row.name), schema_of(row, type_in(row, dialect)));
     Json schema(Json::Object{});
     schema.set("type", "object")
         .set("required", Json::Array{dialect == Dialect::Chat ? "messages" : "prompt"})

@@ -24,12 +24,13 @@ struct Parameter {
         Prompt,    // string, or array of strings or of token ids
         Stop,      // string or array of strings
         Logprobs,  // Boolean for chat, Integer for completions
-        Ignored,
+        Ignored,   // accepted without effect
+        Refused,   // not supported: only the values in default_json are accepted
     };
     std::string_view name;
     Type type;
     double least, most;
-    std::string_view default_json;
+    std::string_view default_json;  // Refused: an array of what is accepted
     Dialect dialects;
     std::string_view effect;
 
@@ -41,8 +42,8 @@ struct Parameter {
 /// parameters.def, in its order.
 std::span<const Parameter> request_parameters();
 
-/// Checks every member of a request body by the table. Returns the names that have no effect.
-/// Errors: Invalid with the name as `param`.
+/// Checks every member of a request body by the table. Returns the names that have no effect, names
+/// that no row has among them. Errors: Invalid with the name as `param`.
 Expected<std::vector<std::string>> check_parameters(const Json& body, Dialect dialect);
 
 /// The JSON schema of a request body, for OpenAPI.

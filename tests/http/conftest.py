@@ -31,12 +31,14 @@ def free_port():
 
 
 class Server:
-    def __init__(self, folder, port=None):
-        self.port = port or free_port()
+    def __init__(self, folder, model=MODEL, **environment):
+        """`model` None: the built-in list."""
+        self.port = free_port()
         self.log = open(folder / "server.log", "w+")
+        named = ["--model", str(model)] if model else []
         self.process = subprocess.Popen(
-            [binary(), "serve", "--model", MODEL, "--port", str(self.port)],
-            stdout=self.log, stderr=subprocess.STDOUT)
+            [binary(), "serve", *named, "--port", str(self.port)],
+            stdout=self.log, stderr=subprocess.STDOUT, env={**os.environ, **environment})
 
     @property
     def url(self):
@@ -59,11 +61,34 @@ class Server:
         self.log.seek(0)
         return self.log.read()
 
-    def metric(self, name):
-        """The sum of a family's series."""
+    def metric(self, name, **labels):
+        """The sum of a family's series that have these labels."""
         with urllib.request.urlopen(self.url + "/metrics", timeout=10) as answer:
             text = answer.read().decode()
-        return sum(float(v) for v in re.findall(rf"^{name}(?:{{[^\n]*}})? (\S+)$", text, re.M))
+        return sum(float(value)
+                   for inside, value in re.findall(rf"^{name}(?:{{([^\n]*)}})? (\S+)$", text, re.M)
+                   if all(f'{key}="{wanted}"' in inside for key, wanted in labels.items()))
+
+    def raw(self, data, wait_s=10):
+        """Sends bytes, and returns all that comes until the server closes or stays silent."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=wait_s) as one:
+            answer = b""
+            try:
+                one.sendall(data)
+                while part := one.recv(65536):
+                    answer += part
+            except (TimeoutError, ConnectionResetError, BrokenPipeError):
+                pass
+            return answer
+
+    def eventually(self, check, within_s=10):
+        """Whether `check` comes true in time."""
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            if check():
+                return True
+            time.sleep(0.02)
+        return False
 
     def terminate(self):
         self.process.send_signal(signal.SIGTERM)
@@ -91,6 +116,25 @@ def own_server(tmp_path):
     one = Server(tmp_path)
     yield one.wait()
     one.end()
+
+
+fake_only = pytest.mark.skipif(MODEL != "fake", reason="does not depend on the model")
+real_only = pytest.mark.skipif(MODEL == "fake", reason="needs a model file")
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts servers with a model of the test's own."""
+    started = []
+
+    def one(model, **environment):
+        folder = tmp_path / str(len(started))
+        folder.mkdir()
+        started.append(Server(folder, model, **environment))
+        return started[-1].wait()
+    yield one
+    for server in started:
+        server.end()
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def test_errors_have_one_shape(server):
         assert answer.status == status, (path, text)
         error = json.loads(text)["error"]
         assert set(error) == {"message", "type", "param", "code"} and error["message"]
-    assert request(server, "PUT", "/models")[0].headers["Allow"] == "GET"
+    assert request(server, "PUT", "/models")[0].headers["Allow"] == "GET, HEAD, OPTIONS"
 
 
 def test_other_sites_are_refused(server):

@@ -1,6 +1,6 @@
 // A request's way, always on a worker, never on the I/O thread: parse, resolve the model, acquire
-// its engine (perhaps after a load), prepare, submit. The first event decides: a refusal becomes
-// its status code; anything else begins the answer.
+// its engine (perhaps after a load), prepare, submit. A refusal before the first event becomes its
+// status code; anything else begins the answer.
 #include <algorithm>
 #include <cstdio>
 #include <random>
@@ -47,7 +47,6 @@ Request engine_request(WireRequest& wire, Dialect dialect, uint32_t tokens_max) 
     out.stop = std::move(wire.stop);
     out.ignore_eos = wire.ignore_eos;
     out.logprobs = wire.logprobs;
-    out.echo = wire.echo;
     return out;
 }
 
@@ -60,6 +59,7 @@ class Turn : public std::enable_shared_from_this<Turn> {
     }
 
     void parse() {
+        if (exchange_->gone().stop_requested()) return;
         auto wire = parse_request(exchange_->request().body, form_.dialect,
                                   api_.settings.prompt_characters_max);
         if (!wire) return refuse(wire.error());
@@ -80,18 +80,17 @@ class Turn : public std::enable_shared_from_this<Turn> {
     }
 
  private:
-    void refuse(const Error& error) {
-        api_.metrics
-            .counter("dunlin_errors_total", "Requests that ended in an error, by its code.",
-                     {{"code", std::string(to_string(error.code))}})
-            .add();
-        exchange_->respond(error_response(error));
-    }
+    void refuse(const Error& error) { dunlin::refuse(api_, *exchange_, error); }
 
     void submit(Engine& engine) {
         Request request = engine_request(wire_, form_.dialect, api_.settings.response_tokens_max);
         if (!request.max_tokens && api_.settings.response_tokens_max > 0)
             lower_to_limit(request, engine);
+        if (wire_.echo) {
+            auto text = echo_text(engine, request);
+            if (!text) return refuse(text.error());
+            form_.echo = std::move(*text);
+        }
         auto prepared = engine.prepare(request, exchange_->gone());
         if (!prepared) return refuse(prepared.error());
         if (exchange_->gone().stop_requested()) return;
@@ -103,11 +102,22 @@ class Turn : public std::enable_shared_from_this<Turn> {
         form_.created_unix_s = api_.clock.unix_s();
         form_.choices = wire_.n;
         form_.include_usage = wire_.include_usage;
+        form_.logprobs = wire_.logprobs.has_value();
         headers_.emplace_back("x-max-tokens", std::to_string((*prepared)->max_tokens()));
         add_ignored();
         generation_ = engine.submit(std::move(*prepared), Admission{});
         on_gone_ = std::make_unique<OnGone>(exchange_->gone(), Cancel{generation_});
-        read();
+        if (wire_.stream)
+            stream();
+        else
+            read();
+    }
+
+    static Expected<std::string> echo_text(const Engine& engine, const Request& request) {
+        if (const auto* text = std::get_if<std::string>(&request.prompt)) return *text;
+        auto text = engine.detokenize(std::get<std::vector<TokenId>>(request.prompt));
+        if (!text) return fail(Code::Invalid, text.error().message, "prompt");
+        return lossy_utf8(*text);
     }
 
     void lower_to_limit(Request& request, Engine& engine) {
@@ -119,7 +129,8 @@ class Turn : public std::enable_shared_from_this<Turn> {
         std::string names;
         for (const auto& name : wire_.ignored)
             if (names.size() + name.size() < 1024 &&
-                std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c < 127; }))
+                std::all_of(name.begin(), name.end(),
+                            [](char c) { return c > ' ' && c < 127 && c != ','; }))
                 names += (names.empty() ? "" : ", ") + name;
         if (!names.empty()) headers_.emplace_back("x-ignored-params", names);
     }
@@ -129,7 +140,6 @@ class Turn : public std::enable_shared_from_this<Turn> {
         generation_->read(before, 4096, events_);
         if (events_.empty()) return wait();
         if (const auto* failed = std::get_if<Failed>(&events_.back())) return refuse(failed->error);
-        if (wire_.stream) return stream();
         if (!std::holds_alternative<Done>(events_.back())) return wait();
         HttpResponse response = json_response(200, whole_answer(form_, events_));
         response.headers.insert(response.headers.end(), headers_.begin(), headers_.end());
@@ -150,7 +160,7 @@ class Turn : public std::enable_shared_from_this<Turn> {
         exchange_->respond({.status = 200,
                             .headers = std::move(headers_),
                             .body = {},
-                            .stream = answer_stream(form_, generation_)});
+                            .stream = answer_stream(form_, generation_, api_.metrics)});
     }
 
     struct Cancel {
@@ -170,11 +180,10 @@ class Turn : public std::enable_shared_from_this<Turn> {
 };
 
 void answer(ApiContext& api, const ExchangePtr& exchange, Dialect dialect) {
-    if (api.draining)
-        return exchange->respond(error_response({Code::NotReady, "the server is stopping"}));
+    if (api.draining) return refuse(api, *exchange, {Code::NotReady, "the server is stopping"});
     const auto turn = std::make_shared<Turn>(api, exchange, dialect);
     if (!api.workers.post([turn] { turn->parse(); }))
-        exchange->respond(error_response({Code::Overloaded, "too many requests wait; try again"}));
+        refuse(api, *exchange, {Code::Overloaded, "too many requests wait; try again"});
 }
 
 }  // namespace

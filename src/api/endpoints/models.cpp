@@ -34,8 +34,8 @@ void list_models(ApiContext& api, const ExchangePtr& exchange, const Router::Mat
 void get_model(ApiContext& api, const ExchangePtr& exchange, const Router::Match& match) {
     const auto id = api.registry.resolve(match.param("id"));
     const auto model = id ? api.registry.find(*id) : std::unexpected(id.error());
-    exchange->respond(model ? json_response(200, model_json(*model))
-                            : error_response(model.error()));
+    if (!model) return refuse(api, *exchange, model.error());
+    exchange->respond(json_response(200, model_json(*model)));
 }
 
 }  // namespace dunlin::endpoints

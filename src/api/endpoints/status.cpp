@@ -6,21 +6,37 @@ void health(ApiContext&, const ExchangePtr& exchange, const Router::Match&) {
     exchange->respond(json_response(200, Json::Object{{"status", "ok"}}));
 }
 
+namespace {
+
+/// Whether a request for the model can be answered; `reason` says why not.
+bool is_able(const ApiContext& api, const ModelInfo& model, std::string& reason) {
+    reason = model.reason;
+    const auto engine = api.registry.loaded(model.id);
+    if (!engine) {
+        // Listed, its file validated and not too large, and its last load did not fail.
+        const bool waits = model.state == ModelState::OnDisk || model.state == ModelState::Loading;
+        return waits && reason.empty();
+    }
+    const EngineState state = engine->state();
+    if (state.stalled) reason = "the engine has work and made no step for too long";
+    if (!state.ready) reason = "the engine takes no more requests";
+    return state.ready && !state.stalled;
+}
+
+}  // namespace
+
 void readiness(ApiContext& api, const ExchangePtr& exchange, const Router::Match&) {
-    const auto id = api.registry.resolve("");
+    const auto chosen = api.registry.resolve("");
     bool ready = false;
     Json::Array models;
     for (const auto& model : api.registry.list()) {
-        bool able = model.state == ModelState::OnDisk || model.state == ModelState::Loading;
-        std::string reason = model.reason;
-        if (const auto engine = api.registry.loaded(model.id)) {
-            const auto state = engine->state();
-            able = state.ready && !state.stalled;
-            if (state.stalled) reason = "the engine has work and made no step for too long";
-        }
-        if (id && *id == model.id) ready = able;
-        models.push_back(
-            Json::Object{{"id", model.id}, {"state", to_string(model.state)}, {"reason", reason}});
+        std::string reason;
+        const bool able = is_able(api, model, reason);
+        if (chosen && *chosen == model.id) ready = able;
+        models.push_back(Json::Object{{"id", model.id},
+                                      {"state", to_string(model.state)},
+                                      {"able", able},
+                                      {"reason", reason.empty() ? Json() : Json(reason)}});
     }
     ready = ready && !api.draining;
     const char* status = ready ? "ready" : api.draining ? "draining" : "not_ready";

@@ -9,9 +9,11 @@
 
 #include "api/server.h"
 #include "app/command.h"
+#include "app/fake_model.h"
 #include "app/load_model.h"
 #include "app/web_assets.h"
 #include "base/log.h"
+#include "base/os.h"
 
 namespace dunlin {
 namespace {
@@ -46,7 +48,7 @@ RegistrySettings list_models(const std::string& model) {
                                    "pass a GGUF file with --model"});
     settings.default_model = kDefaultModel;
     if (model.empty() || model == kDefaultModel) return settings;
-    std::string id = model;
+    std::string id = is_fake_model(model) ? "fake" : model;
     if (const size_t slash = id.rfind('/'); slash != std::string::npos) id.erase(0, slash + 1);
     if (id.ends_with(".gguf")) id.resize(id.size() - 5);
     settings.models.insert(settings.models.begin(), {id, model, ""});
@@ -67,6 +69,7 @@ void serve(ServeOptions& options) {
     const Clock& clock = system_clock();
     RegistrySettings models = list_models(options.model);
     models.inspect = inspect_model;
+    models.memory_bytes_max = physical_memory_bytes();
     LoadSettings load{.native = {.threads = options.threads}, .engine = {}};
     load.engine.response_tokens_max = options.api.response_tokens_max;
     models.load = [&, load](const ModelEntry& entry) {

@@ -64,6 +64,10 @@ class FakeRunner final : public Runner {
             settings_.clock->advance_us(static_cast<int64_t>(compute_us_));
         else if (compute_us_ > 0)
             std::this_thread::sleep_for(std::chrono::microseconds(compute_us_));
+        if (step == settings_.hang_at_step) {
+            cancelled_.wait(false);
+            return fail(Code::Cancelled, "the step was cancelled");
+        }
         if (step == settings_.fail_at_step)
             return fail(Code::DeviceLost, "the fake device is gone");
         logits_.clear();
@@ -81,7 +85,10 @@ class FakeRunner final : public Runner {
         return step;
     }
     Expected<Step> collect(StepId) override { return Step{outputs_, compute_us_}; }
-    void cancel() noexcept override {}
+    void cancel() noexcept override {
+        cancelled_ = true;
+        cancelled_.notify_all();
+    }
     uint64_t progress() const noexcept override { return progress_.load(); }
     MemoryReport memory() const noexcept override { return {}; }
 
@@ -115,6 +122,7 @@ class FakeRunner final : public Runner {
     std::vector<Output> outputs_;
     uint64_t compute_us_ = 0;
     std::atomic<uint64_t> progress_{0};
+    std::atomic<bool> cancelled_{false};
 };
 
 }  // namespace

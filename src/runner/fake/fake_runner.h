@@ -21,6 +21,7 @@ struct FakeSettings {
     uint32_t token_us = 0;      // and for each of its tokens
     uint64_t fail_at_step = 0;  // this launch() fails with DeviceLost; 0: none
     uint64_t nan_at_step = 0;   // this step's first output is not finite; 0: none
+    uint64_t hang_at_step = 0;  // this launch() returns only after cancel(); 0: none
     // Is moved on by the time that a step takes, and nobody sleeps; must outlive the runner.
     ManualClock* clock = nullptr;
 };
