@@ -168,7 +168,7 @@ Json whole_answer(const AnswerForm& form, const std::vector<Event>& events) {
                                                {"content", std::move(choices[i].text)},
                                                {"refusal", nullptr}});
         else
-            choice.set("text", form.echo + choices[i].text);
+            choice.set("text", (form.echo.empty() ? "" : form.echo.at(i)) + choices[i].text);
         Json logprobs = form.logprobs ? logprobs_json(form.dialect, choices[i].logprobs) : Json();
         choice.set("logprobs", std::move(logprobs)).set("finish_reason", choices[i].finish);
         list.push_back(std::move(choice));
@@ -182,8 +182,8 @@ bool append_frames(const AnswerForm& form, const Event& event, std::string& out)
     const bool chat = form.dialect == Dialect::Chat;
     if (std::holds_alternative<Started>(event) && (chat || !form.echo.empty())) {
         for (uint32_t i = 0; i < form.choices; ++i) {
-            Json delta =
-                chat ? Json(Json::Object{{"role", "assistant"}, {"content", ""}}) : Json(form.echo);
+            Json delta = chat ? Json(Json::Object{{"role", "assistant"}, {"content", ""}})
+                              : Json(form.echo.at(i));
             chunk(form, {chunk_choice(form, i, std::move(delta), {}, {})}, {}, out);
         }
     } else if (const auto* text = std::get_if<Text>(&event)) {

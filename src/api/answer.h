@@ -21,7 +21,7 @@ struct AnswerForm {
     uint32_t choices = 1;
     bool include_usage = false;
     bool logprobs = false;
-    std::string echo = {};  // completions: comes before each choice's text
+    std::vector<std::string> echo = {};  // completions: what comes before each choice's text
 };
 
 /// The events of a whole answer as one JSON object. REQUIRES: `events` ends in Done.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <ctime>
 
 namespace dunlin {
 namespace {
@@ -64,6 +65,14 @@ void add_field(std::string& head, std::string_view name, std::string_view value)
     head.append(name).append(": ").append(value).append("\r\n");
 }
 
+std::string http_date() {
+    const std::time_t now = std::time(nullptr);
+    std::tm utc{};
+    gmtime_r(&now, &utc);
+    char text[40];
+    return {text, std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &utc)};
+}
+
 bool same_name(std::string_view a, std::string_view b) {
     const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
     return std::equal(a.begin(), a.end(), b.begin(), b.end(),
@@ -76,6 +85,7 @@ std::string response_head(const HttpResponse& response, const HttpHeaders& defau
                           Framing framing, bool keep_alive) {
     std::string head = "HTTP/1.1 " + std::to_string(response.status) + " ";
     head.append(reason_phrase(response.status)).append("\r\n");
+    add_field(head, "Date", http_date());
     for (const auto& [name, value] : response.headers) add_field(head, name, value);
     for (const auto& [name, value] : defaults)
         if (std::none_of(response.headers.begin(), response.headers.end(),

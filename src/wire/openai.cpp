@@ -102,25 +102,43 @@ Expected<void> read_messages(const Json& body, uint32_t characters_max, WireRequ
     return {};
 }
 
+Expected<WirePrompt> read_one_prompt(const Json& prompt, uint32_t characters_max) {
+    if (const auto* text = prompt.string()) {
+        if (auto ok = check_length(*text, characters_max, "prompt"); !ok)
+            return std::unexpected(ok.error());
+        return *text;
+    }
+    std::vector<int32_t> ids;
+    if (!prompt.array() || prompt.array()->empty())
+        return invalid("a prompt must be a string or an array of token ids", "prompt");
+    for (const Json& one : *prompt.array()) {
+        int64_t id = 0;
+        if (!one.to_int64(id) || id < 0 || id > INT32_MAX)
+            return invalid("a token id is not an integer of 0 to 2147483647", "prompt");
+        ids.push_back(static_cast<int32_t>(id));
+    }
+    return ids;
+}
+
 Expected<void> read_prompt(const Json& body, uint32_t characters_max, WireRequest& out) {
     const Json* prompt = given(body, "prompt");
     if (!prompt) return invalid("'prompt' is required", "prompt");
     const auto* array = prompt->array();
-    if (array && array->size() == 1 && ((*array)[0].string() || (*array)[0].array()))
-        prompt = &(*array)[0];
-    if (const auto* text = prompt->string()) {
-        if (auto ok = check_length(*text, characters_max, "prompt"); !ok) return ok;
-        out.prompt = *text;
-        return {};
+    const bool many = array && !array->empty() && !array->front().is_number();
+    const Json::Array single{*prompt};
+    const Json::Array& list = many ? *array : single;
+    if (list.size() * out.n > kPromptsMax)
+        return invalid("one request may ask for " + std::to_string(kPromptsMax) +
+                           " answers; these are " + std::to_string(list.size()) + " prompts with " +
+                           std::to_string(out.n) + " each",
+                       "prompt");
+    for (const Json& one : list) {
+        auto read = read_one_prompt(one, characters_max);
+        if (!read) return std::unexpected(read.error());
+        if (!out.prompts.empty() && read->index() != out.prompts.front().index())
+            return invalid("prompts must be all texts or all token ids", "prompt");
+        out.prompts.push_back(std::move(*read));
     }
-    std::vector<int32_t> ids;
-    for (const Json& one : *prompt->array()) {
-        int64_t id = 0;
-        if (!one.to_int64(id) || id < 0 || id > INT32_MAX)
-            return invalid("'prompt' must be one string or one array of token ids", "prompt");
-        ids.push_back(static_cast<int32_t>(id));
-    }
-    out.prompt = std::move(ids);
     return {};
 }
 

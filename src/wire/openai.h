@@ -18,11 +18,15 @@ struct WireMessage {
     std::string role, content;
 };
 
+/// A text, or token ids.
+using WirePrompt = std::variant<std::string, std::vector<int32_t>>;
+inline constexpr size_t kPromptsMax = 64;  // also of all answers to them
+
 /// A checked body of /chat/completions or /completions.
 struct WireRequest {
     std::string model;  // empty: the default
     std::vector<WireMessage> messages;
-    std::variant<std::string, std::vector<int32_t>> prompt;
+    std::vector<WirePrompt> prompts;  // each gets n answers, in this order
     bool stream = false, include_usage = false;
     std::optional<uint32_t> max_tokens;
     double temperature = 1, top_p = 1, min_p = 0;

@@ -128,12 +128,19 @@ TEST(Requests, NameTheBadMessage) {
 
 TEST(Requests, ReadPrompts) {
     const auto prompt = [](const std::string& text) {
-        return parse_request(R"({"prompt":)" + text + "}", Dialect::Completions, 0);
+        return parse_request(R"({"prompt":)" + text + '}', Dialect::Completions, 0);
     };
-    EXPECT_EQ(std::get<std::string>(prompt(R"(["a"])")->prompt), "a");
-    EXPECT_EQ(std::get<1>(prompt("[[1,2]]")->prompt), (std::vector<int32_t>{1, 2}));
-    for (const char* bad : {R"(["a","b"])", "[-1]", "[1.5]", "[[1],[2]]", "{}", "null", "[true]"})
+    EXPECT_EQ(std::get<0>(prompt(R"("a")")->prompts.at(0)), "a");
+    EXPECT_EQ(std::get<0>(prompt(R"(["a","b"])")->prompts.at(1)), "b");
+    EXPECT_EQ(std::get<1>(prompt("[1,2]")->prompts.at(0)), (std::vector<int32_t>{1, 2}));
+    EXPECT_EQ(std::get<1>(prompt("[[1],[2]]")->prompts.at(1)), (std::vector<int32_t>{2}));
+    for (const char* bad : {R"(["a",1])", "[-1]", "[1.5]", "[[1],2]", R"(["a",[1]])", "{}", "null",
+                            "[true]", "[]", "[[]]", "[null]", "[[[1]]]", R"([["a"]])"})
         EXPECT_FALSE(prompt(bad)) << bad;
+    std::string many = R"("a")";
+    for (int i = 1; i < 32; ++i) many += R"(,"a")";
+    EXPECT_TRUE(prompt('[' + many + R"(],"n":2)"));
+    EXPECT_FALSE(prompt('[' + many + R"(],"n":3)"));
 }
 
 TEST(Text, CountsAndMendsUtf8) {

@@ -136,6 +136,11 @@ Expected<std::vector<std::string>> check_parameters(const Json& body, Dialect di
 
 namespace {
 
+/// A limit as an integer has it: 2^63 in the table stands for the largest one.
+int64_t to_integer(double limit) {
+    return limit >= 0x1p63 ? INT64_MAX : static_cast<int64_t>(limit);
+}
+
 Json plain_schema(const Parameter& row, Type type) {
     Json one(Json::Object{});
     if (type == Type::Refused) {
@@ -145,8 +150,9 @@ Json plain_schema(const Parameter& row, Type type) {
         return one;
     }
     if (type != Type::Ignored) one.set("type", Json::Array{std::string(json_type(type)), "null"});
-    if (type == Type::Integer || type == Type::Number)
-        one.set("minimum", row.least).set("maximum", row.most);
+    if (type == Type::Number) one.set("minimum", row.least).set("maximum", row.most);
+    if (type == Type::Integer)
+        one.set("minimum", to_integer(row.least)).set("maximum", to_integer(row.most));
     if (type == Type::String) one.set("minLength", row.least).set("maxLength", row.most);
     return one;
 }

@@ -81,7 +81,7 @@ def test_other_types_are_refused(server, schemas, path):
             if kind in kinds:
                 continue
             status, body = post(server, path, {**PATHS[path], name: value})
-            assert status == 400 and body["error"]["param"] == name, (name, value, body)
+            assert status == 400 and body["error"]["param"].split(".")[0] == name, (name, value, body)
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -93,7 +93,7 @@ def test_what_is_not_supported_is_refused(server, schemas, path):
             assert post(server, path, {**PATHS[path], name: value})[0] == 200, (name, value)
         for value in ("x", 1, True, ["x"], {"type": "json_object"}):
             status, body = post(server, path, {**PATHS[path], name: value})
-            assert status == 400 and body["error"]["param"] == name, (name, value, body)
+            assert status == 400 and body["error"]["param"].split(".")[0] == name, (name, value, body)
             assert "support" in body["error"]["message"] or "not" in body["error"]["message"]
 
 
@@ -153,7 +153,7 @@ def test_big_json(server):
 
 
 def test_token_ids_are_checked(server):
-    for ids in ([-1], [2**31], [2**31 - 1], [10**9], [1.5], [], [[1], [2]], [True], [None]):
+    for ids in ([-1], [2**31], [2**31 - 1], [10**9], [1.5], [], [[1], 2], [[]], [True], [None]):
         status, body = post(server, "/v1/completions", {"prompt": ids, "max_tokens": 1})
         assert status == 400 and body["error"]["param"] == "prompt", (ids, body)
     for key in ("-1", "x", "1.5", "2147483647", "99999999999", ""):

@@ -7,6 +7,7 @@
 
 #include "api/answer.h"
 #include "api/context.h"
+#include "api/merged_generation.h"
 #include "wire/openai.h"
 
 namespace dunlin::endpoints {
@@ -19,18 +20,19 @@ std::string new_id(std::string_view prefix) {
     return std::string(prefix) + digits;
 }
 
-Request engine_request(WireRequest& wire, Dialect dialect, uint32_t tokens_max) {
+std::variant<std::vector<Message>, std::string, std::vector<TokenId>> engine_prompt(
+    WirePrompt& prompt) {
+    if (auto* text = std::get_if<std::string>(&prompt)) return std::move(*text);
+    return std::move(std::get<std::vector<int32_t>>(prompt));
+}
+
+/// All but the prompts of completions.
+Request engine_request(WireRequest& wire, uint32_t tokens_max) {
     Request out;
-    if (dialect == Dialect::Chat) {
-        std::vector<Message> messages;
-        for (auto& one : wire.messages)
-            messages.push_back({std::move(one.role), std::move(one.content)});
-        out.prompt = std::move(messages);
-    } else if (auto* text = std::get_if<std::string>(&wire.prompt)) {
-        out.prompt = std::move(*text);
-    } else {
-        out.prompt = std::move(std::get<std::vector<int32_t>>(wire.prompt));
-    }
+    std::vector<Message> messages;
+    for (auto& one : wire.messages)
+        messages.push_back({std::move(one.role), std::move(one.content)});
+    out.prompt = std::move(messages);
     out.sampling = {.temperature = static_cast<float>(wire.temperature),
                     .top_k = wire.top_k,
                     .top_p = static_cast<float>(wire.top_p),
@@ -83,15 +85,10 @@ class Turn : public std::enable_shared_from_this<Turn> {
     void refuse(const Error& error) { dunlin::refuse(api_, *exchange_, error); }
 
     void submit(Engine& engine) {
-        Request request = engine_request(wire_, form_.dialect, api_.settings.response_tokens_max);
+        Request request = engine_request(wire_, api_.settings.response_tokens_max);
         if (!request.max_tokens && api_.settings.response_tokens_max > 0)
             lower_to_limit(request, engine);
-        if (wire_.echo) {
-            auto text = echo_text(engine, request);
-            if (!text) return refuse(text.error());
-            form_.echo = std::move(*text);
-        }
-        auto prepared = engine.prepare(request, exchange_->gone());
+        auto prepared = prepare(engine, request);
         if (!prepared) return refuse(prepared.error());
         if (exchange_->gone().stop_requested()) return;
         char digits[24];
@@ -100,17 +97,37 @@ class Turn : public std::enable_shared_from_this<Turn> {
         form_.fingerprint = digits;
         form_.id = new_id(form_.dialect == Dialect::Chat ? "chatcmpl-" : "cmpl-");
         form_.created_unix_s = api_.clock.unix_s();
-        form_.choices = wire_.n;
+        form_.choices = wire_.n * static_cast<uint32_t>(prepared->size());
         form_.include_usage = wire_.include_usage;
         form_.logprobs = wire_.logprobs.has_value();
-        headers_.emplace_back("x-max-tokens", std::to_string((*prepared)->max_tokens()));
+        headers_.emplace_back("x-max-tokens", std::to_string(prepared->front()->max_tokens()));
         add_ignored();
-        generation_ = engine.submit(std::move(*prepared), Admission{});
+        std::vector<std::shared_ptr<Generation>> parts;
+        for (auto& one : *prepared) parts.push_back(engine.submit(std::move(one), Admission{}));
+        generation_ = merge_generations(std::move(parts), wire_.n);
         on_gone_ = std::make_unique<OnGone>(exchange_->gone(), Cancel{generation_});
         if (wire_.stream)
             stream();
         else
             read();
+    }
+
+    /// One for chat, and one a prompt for completions; all or none.
+    Expected<std::vector<std::unique_ptr<Prepared>>> prepare(Engine& engine, Request& request) {
+        std::vector<std::unique_ptr<Prepared>> all;
+        const size_t count = std::max<size_t>(1, wire_.prompts.size());
+        for (size_t i = 0; i < count; ++i) {
+            if (!wire_.prompts.empty()) request.prompt = engine_prompt(wire_.prompts[i]);
+            if (wire_.echo) {
+                const auto text = echo_text(engine, request);
+                if (!text) return std::unexpected(text.error());
+                form_.echo.insert(form_.echo.end(), wire_.n, *text);
+            }
+            auto one = engine.prepare(request, exchange_->gone());
+            if (!one) return std::unexpected(one.error());
+            all.push_back(std::move(*one));
+        }
+        return all;
     }
 
     static Expected<std::string> echo_text(const Engine& engine, const Request& request) {
