@@ -18,6 +18,8 @@ constexpr std::string_view kComponents = R"({"schemas":{
 "usage":{"$ref":"#/components/schemas/Usage"},"choices":{"type":"array","minItems":1,"items":{"type":"object",
 "required":["index","finish_reason","logprobs"],"properties":{"index":{"type":"integer"},
 "finish_reason":{"enum":["stop","length"]}}}}}},
+"Event":{"description":"One server-sent event; its data is a chunk, an error object, or [DONE]",
+"type":"object","required":["data"],"properties":{"data":{"type":"string"}}},
 "Object":{"type":"object"}}})";
 
 Json parse(std::string_view text) {
@@ -40,7 +42,7 @@ Json responses(const EndpointRow& row) {
               : row.method == "POST"        ? content("application/json", "Answer")
                                             : content("application/json", "Object");
     if (row.method == "POST") {
-        Json events = content("text/event-stream", nullptr);
+        Json events = content("text/event-stream", "Event");
         ok.set("text/event-stream", std::move((*events.object())[0].value));
     }
     Json out(Json::Object{});

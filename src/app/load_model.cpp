@@ -127,6 +127,22 @@ Expected<std::shared_ptr<Engine>> load_fake(const ModelEntry& entry, EngineSetti
                        std::move(engine), clock, metrics);
 }
 
+Expected<std::shared_ptr<Engine>> load_file(const GgufFile& file, const NativeSettings& native,
+                                            EngineSettings engine, const Clock& clock,
+                                            Metrics& metrics) {
+    const auto config = model_config_from_gguf(file);
+    if (!config) return std::unexpected(config.error());
+    auto tokenizer = load_tokenizer(file);
+    if (!tokenizer) return std::unexpected(tokenizer.error());
+    auto chat = load_template(file);
+    if (!chat) return std::unexpected(chat.error());
+    auto runner = make_native_runner(*config, file, native);
+    if (!runner) return std::unexpected(runner.error());
+    engine.end_tokens = end_tokens(file, **tokenizer);
+    return make_engine(std::move(*runner), std::move(*tokenizer), std::move(*chat),
+                       std::move(engine), clock, metrics);
+}
+
 }  // namespace
 
 Expected<std::shared_ptr<Engine>> load_engine(const ModelEntry& entry, const LoadSettings& settings,
@@ -134,21 +150,12 @@ Expected<std::shared_ptr<Engine>> load_engine(const ModelEntry& entry, const Loa
     EngineSettings engine = settings.engine;
     engine.model = entry.id;
     if (is_fake_model(entry.path)) return load_fake(entry, std::move(engine), clock, metrics);
-    auto file = GgufFile::open(entry.path);
+    const auto file = GgufFile::open(entry.path);
     if (!file) return std::unexpected(file.error());
-    const auto config = model_config_from_gguf(**file);
-    if (!config) return std::unexpected(config.error());
-    auto tokenizer = load_tokenizer(**file);
-    if (!tokenizer) return std::unexpected(tokenizer.error());
-    auto chat = load_template(**file);
-    if (!chat) return std::unexpected(chat.error());
-    auto runner = make_native_runner(*config, **file, settings.native);
-    if (!runner) return std::unexpected(runner.error());
-    // What was read while the file changed is not what was checked.
+    auto loaded = load_file(**file, settings.native, std::move(engine), clock, metrics);
+    // What was read while the file changed is not what was checked, whatever came of it.
     if (auto same = (*file)->check_unchanged(); !same) return std::unexpected(same.error());
-    engine.end_tokens = end_tokens(**file, **tokenizer);
-    return make_engine(std::move(*runner), std::move(*tokenizer), std::move(*chat), engine, clock,
-                       metrics);
+    return loaded;
 }
 
 std::string default_model_path() {

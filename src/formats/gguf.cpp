@@ -237,6 +237,7 @@ Expected<void> GgufFile::State::read_tensors(Cursor& cursor, uint64_t count) {
     struct Place {
         std::string_view name;
         uint64_t offset, bytes;
+        TensorView* tensor;  // found by name no more: a file that is cut short loses its names
     };
     std::vector<Place> places;
     for (uint64_t i = 0; i < count; ++i) {
@@ -265,9 +266,10 @@ Expected<void> GgufFile::State::read_tensors(Cursor& cursor, uint64_t count) {
         tensor.dtype = *dtype;
         const auto bytes = tensor_bytes(*dtype, tensor.shape);
         if (!bytes || *bytes == 0) return broken("has a shape that its type cannot have");
-        if (!tensors.emplace(*name, tensor).second) return broken("stands twice");
+        const auto [at, added] = tensors.emplace(*name, tensor);
+        if (!added) return broken("stands twice");
         tensor_names.push_back(*name);
-        places.push_back({*name, *offset, *bytes});
+        places.push_back({*name, *offset, *bytes, &at->second});
     }
 
     uint64_t alignment = 32;
@@ -293,7 +295,7 @@ Expected<void> GgufFile::State::read_tensors(Cursor& cursor, uint64_t count) {
         if (!file_end || *file_end > file.bytes().size())
             return broken("reaches beyond the end of the file; is the file complete?");
         end = *own_end;
-        tensors.at(place.name).data = file.bytes().subspan(data_begin + place.offset, place.bytes);
+        place.tensor->data = file.bytes().subspan(data_begin + place.offset, place.bytes);
     }
     return {};
 }

@@ -161,9 +161,17 @@ class LocalRegistry final : public Registry {
                     "model");
     }
 
+    /// What is wrong with the file is no fault of the request that made it load.
+    static Error as_load_error(const std::string& id, Error error) {
+        if (error.code == Code::Invalid || error.code == Code::Unsupported)
+            error.code = Code::Corrupt;
+        return {error.code, "the model '" + id + "' cannot be loaded: " + error.message};
+    }
+
     void load(Model& model) {
         const int64_t began = clock_.now_us();
         auto engine = settings_.load(model.entry);
+        if (!engine) engine = std::unexpected(as_load_error(model.entry.id, engine.error()));
         const double load_ms = static_cast<double>(clock_.now_us() - began) / 1e3;
         std::vector<Acquired> waiting;
         {

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/check.h"
+#include "wire/openai.h"
 
 namespace dunlin {
 namespace {
@@ -103,7 +104,7 @@ Expected<void> check(const Parameter& row, Type type, const Json& value) {
     else if (value.array())
         measure = static_cast<double>(value.array()->size()), what += " of a length";
     else if (type == Type::String)
-        measure = static_cast<double>(value.string()->size()), what += " of a length";
+        measure = static_cast<double>(count_characters(*value.string())), what += " of a length";
     if (measure < row.least || measure > row.most)
         return fail(Code::Invalid,
                     what + " between " + shortest(row.least) + " and " + shortest(row.most), name);

@@ -111,6 +111,7 @@ def test_chat_logprobs(server):
     assert answer.status == 400 and error["error"]["param"] == "top_logprobs"
 
 
+@fake_only  # which ends one answer in three within 100 tokens
 def test_the_end_token_has_no_logprob(server):
     for seed in range(40):
         _, whole = post(server, "/v1/chat/completions", {

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <cstdint>
+
+#include "base/error.h"
+#include "json/json.h"
+#include "wire/openai.h"
+
+namespace dunlin {
+
+/// What a request asks about: messages for chat, one prompt or several for completions. Types were
+/// checked by the table. Errors: Invalid with the member as `param` ("messages.[0].role").
+Expected<void> read_messages(const Json& body, uint32_t characters_max, WireRequest& out);
+Expected<void> read_prompt(const Json& body, uint32_t characters_max, WireRequest& out);
+
+}  // namespace dunlin
