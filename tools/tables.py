@@ -28,7 +28,8 @@ TABLES = [
     Table("src/tensor/block_formats.def", r"^BLOCK_FORMAT\((?P<name>\w+),.*, true\)",
           "src/kernels/reference/dequantize.cpp", r"case DType::{name}:"),
     Table("src/sampling/steps.def", r"^SAMPLING_STEP\((?P<name>\w+),", "src/sampling/steps.cpp", r"^void {name}\("),
-    Table("src/wire/parameters.def", r"^PARAMETER\((?P<name>\w+), (?!Ignored)", "src/wire/openai.cpp", r'"{name}"'),
+    Table("src/wire/parameters.def", r"^PARAMETER\((?P<name>\w+), (?!Ignored|Refused)", "src/wire/*.cpp", r'"{name}"'),
+    Table("src/wire/schemas.def", r"^SCHEMA\((?P<name>\w+),", "src/wire/parameters.def", r"^PARAMETER\({name},"),
 ]
 
 
