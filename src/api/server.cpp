@@ -154,9 +154,13 @@ Expected<std::unique_ptr<Server>> Server::start(ApiSettings settings, Registry& 
     add_routes(api.router);
     NetSettings net{.host = api.settings.host,
                     .port = api.settings.port,
+                    .header_bytes_max = api.settings.header_bytes_max,
                     .body_bytes_max = api.settings.body_bytes_max,
                     .connections_max = api.settings.connections_max,
                     .request_timeout_s = api.settings.request_timeout_s,
+                    .idle_timeout_s = api.settings.idle_timeout_s,
+                    .write_timeout_s = api.settings.write_timeout_s,
+                    .ping_s = api.settings.ping_s,
                     .headers = {{"Cache-Control", "no-store"},
                                 {"X-Content-Type-Options", "nosniff"},
                                 {"X-Frame-Options", "DENY"},

@@ -26,9 +26,13 @@ struct ApiSettings {
     std::string host = "127.0.0.1";
     uint16_t port = 3000;                    // 0: any free one
     std::vector<std::string> allowed_hosts;  // for browsers, beside localhost and the bound address
+    uint32_t header_bytes_max = 32 << 10;
     size_t body_bytes_max = size_t{16} << 20;
     size_t connections_max = 1024;
     uint32_t request_timeout_s = 30;        // from a request's first byte to the end of its header
+    uint32_t idle_timeout_s = 75;           // between requests of a connection
+    uint32_t write_timeout_s = 60;          // for a client that takes nothing
+    uint32_t ping_s = 15;                   // of silence in a stream
     uint32_t prompt_characters_max = 8192;  // code points of each text; 0: no limit
     uint32_t response_tokens_max = 2048;
     uint32_t prepare_threads = 2;

@@ -18,4 +18,8 @@ namespace dunlin {
 /// 2 wrong use.
 [[noreturn]] void exit_with(const Error& error, int exit_code = 1);
 
+/// What stands on standard input, without the line break at its end. Ends the program where it is
+/// larger than 16 MiB.
+std::string read_stdin();
+
 }  // namespace dunlin

@@ -1,11 +1,11 @@
 #include "app/load_model.h"
 
 #include <chrono>
-#include <cstdlib>
 #include <map>
 #include <thread>
 
 #include "app/fake_model.h"
+#include "app/id_tokenizer.h"
 #include "engine/byte_tokenizer.h"
 #include "formats/model_config.h"
 
@@ -132,7 +132,10 @@ Expected<std::shared_ptr<Engine>> load_file(const GgufFile& file, const NativeSe
                                             Metrics& metrics) {
     const auto config = model_config_from_gguf(file);
     if (!config) return std::unexpected(config.error());
-    auto tokenizer = load_tokenizer(file);
+    const bool texts = file.get_strings("tokenizer.ggml.tokens") != nullptr;
+    auto tokenizer = texts
+                         ? load_tokenizer(file)
+                         : std::shared_ptr<const Tokenizer>(make_id_tokenizer(config->vocab_size));
     if (!tokenizer) return std::unexpected(tokenizer.error());
     auto chat = load_template(file);
     if (!chat) return std::unexpected(chat.error());
@@ -156,15 +159,6 @@ Expected<std::shared_ptr<Engine>> load_engine(const ModelEntry& entry, const Loa
     // What was read while the file changed is not what was checked, whatever came of it.
     if (auto same = (*file)->check_unchanged(); !same) return std::unexpected(same.error());
     return loaded;
-}
-
-std::string default_model_path() {
-    const char* cache = std::getenv("XDG_CACHE_HOME");
-    const char* home = std::getenv("HOME");
-    const std::string base = cache != nullptr && *cache != '\0'
-                                 ? std::string(cache)
-                                 : std::string(home == nullptr ? "" : home) + "/.cache";
-    return base + "/dunlin/models/SmolLM2-135M-Instruct.Q4_1.gguf";
 }
 
 }  // namespace dunlin

@@ -22,15 +22,12 @@ struct LoadSettings {
 };
 
 /// Opens a GGUF file and puts tokenizer, template, weights and scheduler together. A path "fake"
-/// gives the fake runner, for trying everything but the model.
+/// gives the fake runner, for trying everything but the model. A file without a vocabulary takes
+/// token ids only.
 Expected<std::shared_ptr<Engine>> load_engine(const ModelEntry& entry, const LoadSettings& settings,
                                               const Clock& clock, Metrics& metrics);
 
 /// The tokenizer that a GGUF file describes.
 Expected<std::shared_ptr<const Tokenizer>> load_tokenizer(const GgufFile& file);
-
-/// Where the default model lies once scripts/fetch-model has brought it.
-std::string default_model_path();
-inline constexpr const char* kDefaultModel = "SmolLM2-135M-Instruct";
 
 }  // namespace dunlin

@@ -1,30 +1,108 @@
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
 #include <CLI/CLI.hpp>
 
 #include "app/command.h"
+#include "app/help.h"
+#include "app/settings/settings.h"
+#include "kernels/isa.h"
 
 namespace dunlin {
 
 void exit_with(const Error& error, int exit_code) {
+    std::fflush(stdout);
     std::fprintf(stderr, "dunlin: %s\n", error.message.c_str());
     std::exit(exit_code);
 }
 
+std::string read_stdin() {
+    constexpr size_t kBytesMax = size_t{16} << 20;
+    std::string out;
+    char part[65536];
+    while (const size_t bytes = std::fread(part, 1, sizeof part, stdin)) {
+        out.append(part, bytes);
+        if (out.size() > kBytesMax)
+            exit_with({Code::TooLarge, "standard input has more than 16 MiB"}, 2);
+    }
+    if (out.ends_with('\n')) out.pop_back();
+    return out;
+}
+
+namespace {
+
+std::string version() {
+    std::string out = "dunlin " DUNLIN_VERSION "\ncompiler: ";
+#if defined(__clang__)
+    out += "clang " __clang_version__;
+#else
+    out += "gcc " __VERSION__;
+#endif
+    while (out.back() == ' ') out.pop_back();
+    out += "\ninstruction sets:";
+    for (const Isa isa : available_isas()) out += " " + std::string(to_string(isa));
+    return out + "\nin use: " + std::string(to_string(chosen_isa()));
+}
+
+std::string command_name(std::string function) {
+    std::replace(function.begin(), function.end(), '_', '-');
+    return function;
+}
+
+/// The arguments that CLI11 did not expect, as a person would say it.
+std::string unexpected(const CLI::App& app, const CLI::App* command) {
+    const std::vector<std::string> rest = app.remaining(true);
+    const std::string given = rest.empty() ? "" : rest.front().substr(0, rest.front().find('='));
+    std::vector<std::string> known;
+    const bool option = given.starts_with('-');
+    if (option)
+        for (const CLI::Option* one : (command == nullptr ? &app : command)->get_options())
+            for (const std::string& name : one->get_lnames()) known.push_back("--" + name);
+    else if (command == nullptr)
+        for (const CLI::App* one : app.get_subcommands(nullptr)) known.push_back(one->get_name());
+    const auto meant = nearest(given, known);
+    return (option    ? "there is no option "
+            : command ? "did not expect "
+                      : "there is no command ") +
+           given + (meant.empty() ? "" : "; did you mean " + std::string(meant) + "?");
+}
+
+int explain(const CLI::App& app, const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // help and version
+    const auto parsed = app.get_subcommands();
+    const CLI::App* command = parsed.empty() ? nullptr : parsed.front();
+    std::string what = error.what();
+    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError)) {
+        what = unexpected(app, command);
+    } else if (command == nullptr) {
+        what = "give a command:";
+        for (const CLI::App* one : app.get_subcommands(nullptr)) what += " " + one->get_name();
+        if (!app.remaining(true).empty()) what = unexpected(app, command);
+    }
+    const std::string see = command == nullptr ? "" : command->get_name() + " ";
+    std::fprintf(stderr, "dunlin: %s (see dunlin %s--help)\n", what.c_str(), see.c_str());
+    return 2;
+}
+
+}  // namespace
 }  // namespace dunlin
 
 int main(int argc, char** argv) {
-    CLI::App app{"Dunlin runs language models on your own machine and serves them."};
-    app.set_version_flag("--version", "dunlin " DUNLIN_VERSION);
+    CLI::App app{"Dunlin runs language models on your own machine and serves them.", "dunlin"};
+    dunlin::style_help(app);
+    app.set_version_flag("--version", dunlin::version, "Version, compiler, instruction sets");
+    app.set_help_flag("-h,--help", "This help; dunlin COMMAND --help tells about a command");
     app.require_subcommand(1);
-#define COMMAND(name, help) dunlin::add_##name(*app.add_subcommand(#name, help));
+    app.footer("Example: dunlin generate --chat --prompt \"What is gravity?\"");
+#define COMMAND(name, help) \
+    dunlin::add_##name(*app.add_subcommand(dunlin::command_name(#name), help)->group("Commands"));
 #include "app/commands.def"
 #undef COMMAND
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
-        return app.exit(error) == 0 ? 0 : 2;
+        return dunlin::explain(app, error);
     }
     return 0;
 }

@@ -1,5 +1,6 @@
 # The program itself, with the web page inside.
 find_package(CLI11 REQUIRED)
+find_package(tomlplusplus REQUIRED)  # its header alone: the library of the system throws
 target_link_libraries(${rung_target} PRIVATE CLI11::CLI11)
 include(${CMAKE_SOURCE_DIR}/cmake/web.cmake)
 target_sources(${rung_target} PRIVATE ${web_assets})

@@ -32,6 +32,7 @@ struct Request {
     std::vector<std::string> stop;
     bool ignore_eos = false;
     std::optional<uint32_t> logprobs;  // the number of alternatives, 0 for the chosen token alone
+    bool end_logprobs = false;         // also those of the token that ended the answer
 };
 
 /// A request that was rendered, tokenized and found able to fit. Refusals happen before this.
@@ -40,6 +41,8 @@ class Prepared {
     virtual ~Prepared() = default;
     virtual uint32_t prompt_tokens() const = 0;
     virtual uint32_t max_tokens() const = 0;  // after limits
+    /// Empty where an upstream keeps them to itself.
+    virtual std::span<const TokenId> prompt_ids() const { return {}; }
 };
 
 struct Admission {

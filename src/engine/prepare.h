@@ -15,6 +15,7 @@ struct LocalPrepared final : Prepared {
 
     uint32_t prompt_tokens() const override { return static_cast<uint32_t>(prompt.size()); }
     uint32_t max_tokens() const override { return answer_tokens_max; }
+    std::span<const TokenId> prompt_ids() const override { return prompt; }
 };
 
 /// Renders, tokenizes, and checks that prompt and answer can ever fit.

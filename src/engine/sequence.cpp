@@ -46,7 +46,7 @@ void Sequence::accept(std::span<const float> logits, const std::vector<TokenId>&
     const bool ends = !request.ignore_eos &&
                       std::find(end_tokens.begin(), end_tokens.end(), token) != end_tokens.end();
     pending_.tokens.push_back(token);
-    if (request.logprobs && !ends)
+    if (request.logprobs && (!ends || request.end_logprobs))
         pending_.logprobs.push_back(describe(*tokenizer_, logits, token, *request.logprobs));
     if (!ends) pending_.utf8 += stops_.push(decoder_.push(token));
     if (!stops_.matched().empty())

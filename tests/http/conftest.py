@@ -15,6 +15,11 @@ from openai import OpenAI
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODEL = os.environ.get("DUNLIN_MODEL", "fake")
 
+# What the developer has set for himself must not change the tests.
+os.environ["XDG_CONFIG_HOME"] = "/nonexistent"
+for name in [name for name in os.environ if name.startswith("DUNLIN_") and "__" in name]:
+    del os.environ[name]
+
 
 def binary():
     given = os.environ.get("DUNLIN_BINARY")

@@ -1,13 +1,18 @@
+#include <algorithm>
 #include <condition_variable>
 #include <cstdio>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <variant>
 
 #include <CLI/CLI.hpp>
 
 #include "app/command.h"
+#include "app/flags.h"
 #include "app/load_model.h"
+#include "app/models.h"
+#include "app/token_ids.h"
 #include "base/log.h"
 #include "json/json.h"
 
@@ -15,9 +20,10 @@ namespace dunlin {
 namespace {
 
 struct GenerateOptions {
-    std::string model, prompt;
-    std::vector<TokenId> tokens;
-    uint32_t max_tokens = 256, threads = 0;
+    std::string prompt, tokens;
+    uint32_t max_tokens = 256;
+    std::optional<uint32_t> logprobs;
+    std::optional<int64_t> seed;
     float temperature = 0;
     bool ignore_eos = false, chat = false, json = false;
 };
@@ -26,9 +32,12 @@ struct GenerateOptions {
 struct Outcome {
     std::vector<TokenId> tokens;
     std::string text;
+    std::vector<TokenLogprob> logprobs;
+    Finished finished;
     Done done;
 };
 
+/// Reads the events to the end; prints the text as it comes if asked to.
 Outcome follow(Generation& generation, bool print) {
     Outcome outcome;
     std::mutex mutex;
@@ -48,10 +57,14 @@ Outcome follow(Generation& generation, bool print) {
             if (const auto* text = std::get_if<Text>(&event)) {
                 outcome.tokens.insert(outcome.tokens.end(), text->tokens.begin(),
                                       text->tokens.end());
+                outcome.logprobs.insert(outcome.logprobs.end(), text->logprobs.begin(),
+                                        text->logprobs.end());
                 outcome.text += text->utf8;
                 if (print) std::fputs(text->utf8.c_str(), stdout), std::fflush(stdout);
             } else if (const auto* failed = std::get_if<Failed>(&event)) {
                 exit_with(failed->error);
+            } else if (const auto* finished = std::get_if<Finished>(&event)) {
+                outcome.finished = *finished;
             } else if (const auto* done = std::get_if<Done>(&event)) {
                 outcome.done = *done;
                 return outcome;
@@ -60,75 +73,131 @@ Outcome follow(Generation& generation, bool print) {
     }
 }
 
-std::string list(const std::vector<TokenId>& tokens) {
-    std::string out = "[";
-    for (const TokenId token : tokens) out += (out.size() > 1 ? "," : "") + std::to_string(token);
-    return out + "]";
+/// One list a token, of [id, logprob], best first.
+Json likeliest(const std::vector<TokenLogprob>& logprobs) {
+    Json::Array out;
+    for (const TokenLogprob& token : logprobs) {
+        Json::Array best;
+        for (const auto& top : token.top)
+            best.emplace_back(Json::Array{top.id, static_cast<double>(top.logprob)});
+        out.emplace_back(std::move(best));
+    }
+    return out;
 }
 
-void generate(const GenerateOptions& options) {
-    Metrics metrics;
-    const std::string path = options.model.empty() ? default_model_path() : options.model;
-    if (options.json) set_log_level(LogLevel::Warning);
-    const auto engine = load_engine({.id = "model", .path = path, .reason = {}},
-                                    {.native = {.threads = options.threads}, .engine = {}},
-                                    system_clock(), metrics);
-    if (!engine) exit_with(engine.error());
+void print_json(const std::vector<TokenId>& prompt, const Outcome& outcome, bool logprobs,
+                double load_ms) {
+    const Timings& timings = outcome.done.timings;
+    Json times(Json::Object{});
+    times.set("load_ms", load_ms)
+        .set("prefill_ms", timings.prefill_ms.value_or(0))
+        .set("decode_ms", timings.decode_ms.value_or(0));
+    Json out(Json::Object{});
+    out.set("prompt_tokens", to_json(prompt))
+        .set("tokens", to_json(outcome.tokens))
+        .set("text", outcome.text)
+        .set("finish_reason", outcome.finished.end == End::Length ? "length" : "stop");
+    if (logprobs) out.set("logprobs", likeliest(outcome.logprobs));
+    out.set("timings", std::move(times));
+    const auto text = write_json(out);
+    if (!text) exit_with(text.error());
+    std::printf("%s\n", text->c_str());
+}
+
+Request make_request(const GenerateOptions& options) {
     Request request;
-    if (!options.tokens.empty())
-        request.prompt = options.tokens;
-    else if (options.chat)
-        request.prompt = std::vector<Message>{{"user", options.prompt}};
-    else
-        request.prompt = options.prompt;
+    if (!options.tokens.empty()) {
+        auto ids = parse_token_ids(options.tokens);
+        if (!ids)
+            exit_with({Code::Invalid, "--tokens: \"" + log_escape(options.tokens) +
+                                          "\" is not a list of token ids; write 1,2,3"},
+                      2);
+        request.prompt = std::move(*ids);
+    } else {
+        const std::string prompt = options.prompt == "-" ? read_stdin() : options.prompt;
+        if (options.chat)
+            request.prompt = std::vector<Message>{{"user", prompt}};
+        else
+            request.prompt = prompt;
+    }
     request.sampling.temperature = options.temperature;
+    if (options.seed) request.sampling.seed = static_cast<uint64_t>(*options.seed);
     request.max_tokens = options.max_tokens;
     request.ignore_eos = options.ignore_eos;
+    request.logprobs = options.logprobs;
+    request.end_logprobs = true;
+    return request;
+}
+
+void generate(const CommandFlags& flags, const GenerateOptions& options) {
+    LoadedSettings loaded = load_or_exit(flags);
+    const Request request = make_request(options);
+    const ModelEntry entry = choose_or_exit(flags, loaded.settings);
+    if (entry.path.empty()) exit_with({Code::NotReady, entry.id + ": " + entry.reason});
+    // The log is for servers: here the answer alone should stand on the terminal.
+    set_log_level(std::max(loaded.settings.log_level, LogLevel::Warning));
+    loaded.settings.api.response_tokens_max = 0;  // --max-tokens is the user's own word
+
+    Metrics metrics;
+    const Clock& clock = system_clock();
+    const int64_t began_us = clock.now_us();
+    const auto engine =
+        load_engine(entry, load_settings_of(loaded.settings, entry), clock, metrics);
+    if (!engine) exit_with(engine.error());
+    const double load_ms = static_cast<double>(clock.now_us() - began_us) / 1e3;
     auto prepared = (*engine)->prepare(request, {});
     if (!prepared) exit_with(prepared.error());
-    std::vector<TokenId> prompt = options.tokens;
-    if (prompt.empty() && !options.chat)
-        prompt = (*engine)->tokenize(options.prompt, true).value_or(std::vector<TokenId>{});
+    const auto ids = (*prepared)->prompt_ids();
+    const std::vector<TokenId> prompt(ids.begin(), ids.end());
     const auto log = (*engine)->submit(std::move(*prepared), {});
     const Outcome outcome = follow(*log, !options.json);
-    const Timings& timings = outcome.done.timings;
-    const double decode_ms = timings.decode_ms.value_or(0);
-    if (!options.json) {
+    if (options.json)
+        print_json(prompt, outcome, options.logprobs.has_value(), load_ms);
+    else
         std::printf("\n");
-        return;
-    }
-    std::printf(
-        "{\"prompt_tokens\":%s,\"tokens\":%s,\"text\":%s,\"timings\":{\"prefill_ms\":%.3f,"
-        "\"decode_ms\":%.3f}}\n",
-        list(prompt).c_str(), list(outcome.tokens).c_str(),
-        write_json(Json(outcome.text)).value_or("\"\"").c_str(), timings.prefill_ms.value_or(0),
-        decode_ms);
 }
 
 }  // namespace
 
 void add_generate(CLI::App& command) {
+    const auto flags = std::make_shared<CommandFlags>();
+    add_model_flag(command, flags);
     const auto options = std::make_shared<GenerateOptions>();
-    command.add_option("--model", options->model, "A GGUF file; without it the default model");
-    auto* prompt = command.add_option("--prompt", options->prompt, "The text to go on from");
-    auto* tokens = command.add_option("--tokens", options->tokens, "Token ids instead of a text")
-                       ->delimiter(',');
-    prompt->excludes(tokens);
-    command.add_flag("--chat", options->chat, "Put the prompt into the model's chat template");
+    auto* prompt = command.add_option("--prompt", options->prompt,
+                                      "The text to go on from; - reads it from standard input");
+    prompt->type_name("TEXT|-");
+    auto* tokens = command.add_option("--tokens", options->tokens, "Token ids instead of a text");
+    tokens->type_name("1,2,3")->excludes(prompt);
+    command.add_flag("--chat", options->chat, "Put the prompt into the model's chat template")
+        ->excludes(tokens);
     command.add_option("--max-tokens", options->max_tokens, "Most tokens to answer")
+        ->type_name("N")
+        ->check(CLI::Range(1, 16777216))
         ->capture_default_str();
-    command.add_option("--temperature", options->temperature, "0 takes the likeliest token")
+    command
+        .add_option("--temperature", options->temperature,
+                    "Spread of the draw; 0 always takes the likeliest token")
+        ->type_name("T")
         ->check(CLI::Range(0.0, 10.0))
         ->capture_default_str();
-    command.add_option("--threads", options->threads, "Threads that compute; 0: one a core")
-        ->check(CLI::Range(0, 256))
-        ->capture_default_str();
+    command.add_option("--seed", options->seed, "The same seed gives the same draw")
+        ->type_name("N");
     command.add_flag("--ignore-eos", options->ignore_eos, "Go on where the model would end");
+    command
+        .add_option("--logprobs", options->logprobs,
+                    "With --json: the log-probabilities of the K likeliest tokens at each place")
+        ->type_name("K")
+        ->check(CLI::Range(1, 1000));
     command.add_flag("--json", options->json, "Print one JSON object instead of the text");
-    command.callback([options] {
+    add_setting_flags(command, flags, FlagScope::Models);
+    command.footer(
+        "Examples:\n"
+        "  dunlin generate --chat --prompt \"What is gravity?\"\n"
+        "  dunlin generate --model some.gguf --tokens 1,2,3 --max-tokens 8 --logprobs 5 --json");
+    command.callback([flags, options] {
         if (options->prompt.empty() && options->tokens.empty())
             exit_with({Code::Invalid, "give --prompt TEXT or --tokens 1,2,3"}, 2);
-        generate(*options);
+        generate(*flags, *options);
     });
 }
 

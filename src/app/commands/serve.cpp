@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -5,12 +6,12 @@
 #include <thread>
 
 #include <CLI/CLI.hpp>
-#include <sys/stat.h>
 
 #include "api/server.h"
 #include "app/command.h"
-#include "app/fake_model.h"
+#include "app/flags.h"
 #include "app/load_model.h"
+#include "app/models.h"
 #include "app/web_assets.h"
 #include "base/log.h"
 #include "base/os.h"
@@ -18,45 +19,31 @@
 namespace dunlin {
 namespace {
 
-constexpr int64_t kDrainUs = 30'000'000;
-
-struct ServeOptions {
-    std::string model;
-    ApiSettings api;
-    uint32_t threads = 0;
-};
-
-bool exists(const std::string& path) {
-    struct stat status{};
-    return stat(path.c_str(), &status) == 0;
-}
-
-/// The models without a configuration: the default, two that a hub will give, and what --model
-/// names.
-RegistrySettings list_models(const std::string& model) {
-    RegistrySettings settings;
-    const std::string path = default_model_path();
-    const bool fetched = exists(path);
-    if (fetched)
-        settings.models.push_back({kDefaultModel, path, ""});
+/// What is listed, with the chosen model as the default; first if it is not listed by itself.
+RegistrySettings registry_settings(const Settings& settings, const ModelEntry& chosen) {
+    RegistrySettings out;
+    out.models = list_models(settings);
+    out.default_model = chosen.id;
+    out.aliases = settings.aliases;
+    const auto listed = std::find_if(out.models.begin(), out.models.end(),
+                                     [&](const auto& one) { return one.id == chosen.id; });
+    if (listed == out.models.end())
+        out.models.insert(out.models.begin(), chosen);
     else
-        settings.models.push_back(
-            {kDefaultModel, "", "not downloaded yet; run scripts/fetch-model"});
-    for (const char* name : {"Qwen/Qwen2.5-0.5B-Instruct", "microsoft/Phi-3.5-mini-instruct"})
-        settings.models.push_back({name, "",
-                                   "not downloaded, and this version cannot download it; "
-                                   "pass a GGUF file with --model"});
-    settings.default_model = kDefaultModel;
-    if (model.empty() || model == kDefaultModel) return settings;
-    std::string id = is_fake_model(model) ? "fake" : model;
-    if (const size_t slash = id.rfind('/'); slash != std::string::npos) id.erase(0, slash + 1);
-    if (id.ends_with(".gguf")) id.resize(id.size() - 5);
-    settings.models.insert(settings.models.begin(), {id, model, ""});
-    settings.default_model = id;
-    return settings;
+        *listed = chosen;
+    return out;
 }
 
-void serve(ServeOptions& options) {
+void serve(const CommandFlags& flags) {
+    const LoadedSettings loaded = load_or_exit(flags);
+    const Settings& settings = loaded.settings;
+    const ModelEntry chosen = choose_or_exit(flags, settings);
+    if (!chosen.path.empty())
+        if (const auto facts = inspect_model(chosen); !facts) exit_with(facts.error());
+    set_log_level(settings.log_level);
+    if (!loaded.config_path.empty())
+        log_info("app", "settings read", {{"file", loaded.config_path}});
+
     // Signals are waited for, not handled: block them before any thread starts.
     sigset_t signals;
     sigemptyset(&signals);
@@ -67,19 +54,21 @@ void serve(ServeOptions& options) {
 
     Metrics metrics;
     const Clock& clock = system_clock();
-    RegistrySettings models = list_models(options.model);
+    RegistrySettings models = registry_settings(settings, chosen);
     models.inspect = inspect_model;
     models.memory_bytes_max = physical_memory_bytes();
-    LoadSettings load{.native = {.threads = options.threads}, .engine = {}};
-    load.engine.response_tokens_max = options.api.response_tokens_max;
-    models.load = [&, load](const ModelEntry& entry) {
-        return load_engine(entry, load, clock, metrics);
+    models.load = [&](const ModelEntry& entry) {
+        return load_engine(entry, load_settings_of(settings, entry), clock, metrics);
     };
     const auto registry = make_registry(std::move(models), clock, metrics);
-    options.api.assets = web_assets();
-    auto server = Server::start(options.api, *registry, metrics, clock);
+    ApiSettings api = settings.api;
+    api.assets = web_assets();
+    auto server = Server::start(std::move(api), *registry, metrics, clock);
     if (!server) exit_with(server.error());
-    std::printf("Dunlin listens on http://%s:%u\n", options.api.host.c_str(), (*server)->port());
+    const std::string& host = settings.api.host;
+    const bool v6 = host.find(':') != host.npos;
+    std::printf("Dunlin listens on http://%s%s%s:%u\n", v6 ? "[" : "", host.c_str(), v6 ? "]" : "",
+                (*server)->port());
     std::fflush(stdout);
 
     int received = 0;
@@ -90,23 +79,22 @@ void serve(ServeOptions& options) {
         sigwait(&signals, &again);
         std::_Exit(1);
     }).detach();
-    std::jthread engines([&] { registry->drain(clock.now_us() + kDrainUs); });
-    (*server)->stop(kDrainUs);
+    const int64_t drain_us = int64_t{settings.drain_s} * 1'000'000;
+    std::jthread engines([&] { registry->drain(clock.now_us() + drain_us); });
+    (*server)->stop(drain_us);
 }
 
 }  // namespace
 
 void add_serve(CLI::App& command) {
-    const auto options = std::make_shared<ServeOptions>();
-    command.add_option("--model", options->model,
-                       "A GGUF file, or the name of a listed model; 'fake' serves without one");
-    command.add_option("--host", options->api.host, "Address to listen on")->capture_default_str();
-    command.add_option("--port", options->api.port, "Port to listen on; 0 takes a free one")
-        ->capture_default_str();
-    command.add_option("--threads", options->threads, "Threads that compute; 0: one a core")
-        ->check(CLI::Range(0, 256))
-        ->capture_default_str();
-    command.callback([options] { serve(*options); });
+    const auto flags = std::make_shared<CommandFlags>();
+    add_model_flag(command, flags);
+    add_setting_flags(command, flags, FlagScope::All);
+    command.footer(
+        "The other settings stand in a file or the environment; dunlin check-config --example\n"
+        "prints them all.\n"
+        "Example: dunlin serve --model models/my-model.gguf --port 4000");
+    command.callback([flags] { serve(*flags); });
 }
 
 }  // namespace dunlin

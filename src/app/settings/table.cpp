@@ -1,0 +1,121 @@
+#include <algorithm>
+
+#include "app/settings/settings.h"
+
+namespace dunlin {
+namespace {
+
+constexpr Rule toggle() {
+    return {.kind = Rule::Kind::Toggle};
+}
+constexpr Rule integer(int64_t least, int64_t most) {
+    return {.kind = Rule::Kind::Integer, .least = least, .most = most};
+}
+constexpr Rule number(int64_t least, int64_t most) {
+    return {.kind = Rule::Kind::Number, .least = least, .most = most};
+}
+constexpr Rule zero_or(int64_t least, int64_t most) {
+    return {.kind = Rule::Kind::Integer, .least = least, .most = most, .or_zero = true};
+}
+constexpr Rule one_of(std::span<const std::string_view> choices) {
+    return {.kind = Rule::Kind::Choice, .choices = choices};
+}
+constexpr Rule text(int64_t least, int64_t most) {
+    return {.kind = Rule::Kind::Text, .least = least, .most = most};
+}
+constexpr Rule address() {
+    return {.kind = Rule::Kind::Address};
+}
+constexpr Rule host_names() {
+    return {.kind = Rule::Kind::HostNames};
+}
+constexpr Rule names() {
+    return {.kind = Rule::Kind::Names};
+}
+constexpr Rule folder() {
+    return {.kind = Rule::Kind::Folder};
+}
+constexpr Rule file() {
+    return {.kind = Rule::Kind::File};
+}
+
+template <class T>
+SettingValue to_value(const T& field) {
+    if constexpr (std::is_same_v<T, LogLevel>)
+        return std::string(kLogLevels[static_cast<size_t>(field)]);
+    else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>)
+        return static_cast<int64_t>(field);
+    else
+        return field;
+}
+
+template <class T>
+void from_value(const SettingValue& value, T& field) {
+    if constexpr (std::is_same_v<T, LogLevel>) {
+        const auto found =
+            std::find(std::begin(kLogLevels), std::end(kLogLevels), std::get<std::string>(value));
+        field = static_cast<LogLevel>(found - std::begin(kLogLevels));
+    } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
+        field = static_cast<T>(std::get<int64_t>(value));
+    } else {
+        field = std::get<T>(value);
+    }
+}
+
+constexpr SettingSection kSections[] = {
+#define SECTION(name, text) {#name, text},
+#define SETTING(section, key, field, rule, flag, text)
+#define MODEL_SETTING(key, field, rule, text)
+#include "app/settings/settings.def"
+#undef SECTION
+#undef SETTING
+#undef MODEL_SETTING
+};
+
+constexpr SettingRow<Settings> kRows[] = {
+#define SECTION(name, text)
+#define SETTING(section, key, field, rule, flag, text)    \
+    {#section,                                            \
+     #key,                                                \
+     rule,                                                \
+     flag,                                                \
+     text,                                                \
+     [](const Settings& s) { return to_value(s.field); }, \
+     [](Settings& s, const SettingValue& v) { from_value(v, s.field); }},
+#define MODEL_SETTING(key, field, rule, text)
+#include "app/settings/settings.def"
+#undef SECTION
+#undef SETTING
+#undef MODEL_SETTING
+};
+
+constexpr SettingRow<ModelSettings> kModelRows[] = {
+#define SECTION(name, text)
+#define SETTING(section, key, field, rule, flag, text)
+#define MODEL_SETTING(key, field, rule, text)                  \
+    {"model",                                                  \
+     #key,                                                     \
+     rule,                                                     \
+     "",                                                       \
+     text,                                                     \
+     [](const ModelSettings& s) { return to_value(s.field); }, \
+     [](ModelSettings& s, const SettingValue& v) { from_value(v, s.field); }},
+#include "app/settings/settings.def"
+#undef SECTION
+#undef SETTING
+#undef MODEL_SETTING
+};
+
+}  // namespace
+
+std::span<const SettingSection> setting_sections() {
+    return kSections;
+}
+std::span<const SettingRow<Settings>> setting_rows() {
+    return kRows;
+}
+std::span<const SettingRow<ModelSettings>> model_rows() {
+    return kModelRows;
+}
+
+}  // namespace dunlin
