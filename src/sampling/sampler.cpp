@@ -13,10 +13,6 @@ namespace {
 /// Below it, dividing by the temperature may leave nothing finite.
 constexpr float kGreedyBelow = 1e-6F;
 
-bool better(const Candidate& a, const Candidate& b) {
-    return a.value != b.value ? a.value > b.value : a.id < b.id;
-}
-
 TokenId greedy(std::span<const float> logits) {
     return static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }

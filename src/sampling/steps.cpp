@@ -6,10 +6,6 @@
 namespace dunlin {
 namespace {
 
-bool better(const Candidate& a, const Candidate& b) {
-    return a.value != b.value ? a.value > b.value : a.id < b.id;
-}
-
 /// Calls `change(logit, seen)` for the logits of tokens that have been seen.
 template <class Change>
 void for_seen(SamplingRow& row, Change&& change) {

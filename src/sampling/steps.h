@@ -9,7 +9,12 @@
 
 namespace dunlin {
 
-/// A row of logits on its way to a token. Equal values are ordered by the lower id.
+/// Which of two is likelier; equal values are ordered by the lower id.
+inline bool better(const Candidate& a, const Candidate& b) {
+    return a.value != b.value ? a.value > b.value : a.id < b.id;
+}
+
+/// A row of logits on its way to a token.
 struct SamplingRow {
     const SamplingParams& params;
     std::span<const std::pair<TokenId, SeenToken>> seen;  // by id
