@@ -10,7 +10,7 @@ import re
 import sys
 
 # Quoted includes that come from outside src: test libraries, the header of the text crate.
-EXTERNAL = ("gtest/", "gmock/", "dunlin_text.h")
+EXTERNAL = ("gtest/", "gmock/", "dunlin_text.h", "llama.h", "ggml")
 SUFFIXES = {".h", ".cpp", ".def", ".cu", ".cuh"}
 INCLUDE = re.compile(r'\s*#\s*include\s+"([^"]+)"')
 
