@@ -38,5 +38,8 @@ function(dunlin_add_llamacpp source_dir)
         set(LLAMA_BUILD_${part} OFF CACHE BOOL "" FORCE)
     endforeach()
     add_subdirectory(${source_dir} ${CMAKE_BINARY_DIR}/llamacpp EXCLUDE_FROM_ALL SYSTEM)
+    # libstdc++ 12 uses there what it calls deprecated itself.
+    set_source_files_properties(${source_dir}/src/llama-model-loader.cpp ${source_dir}/src/llama-model.cpp
+        TARGET_DIRECTORY llama PROPERTIES COMPILE_OPTIONS -Wno-deprecated-declarations)
 endfunction()
 dunlin_add_llamacpp(${llamacpp_dir})

@@ -96,7 +96,7 @@ inline std::vector<Subject> subjects() {
                                (flash == FlashAttention::On ? "Flash" : ""),
                            [file, flash](bool) {
                                return unwrap(make_llamacpp_runner(
-                                   tiny(file), {.threads = 2,
+                                   tiny(file), {.threads = 1,
                                                 .sequences_max = kSequences,
                                                 .step_tokens_max = kStepTokens,
                                                 .context_tokens_max = kSequenceTokens,
