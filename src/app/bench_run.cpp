@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <optional>
 #include <thread>
 
@@ -182,6 +183,9 @@ std::optional<Error> run_test(const BenchPlan& plan, BenchKind kind, uint32_t st
             if (!best || result.median() > best->median()) best = std::move(result);
         }
         CHECK(best);
+        progress(what + ": " + engine + " " + best->setting + " " +
+                     std::to_string(std::lround(best->median())) + " tokens/s",
+                 total, total);
         results.push_back(std::move(*best));
     }
     return std::nullopt;

@@ -31,7 +31,8 @@ struct BenchResult {
     double median() const;
 };
 
-/// Told before each run; `done` of `total` runs are over.
+/// Told before each run, and what came out at the end of a test; `done` of its `total` runs are
+/// over.
 using BenchProgress = std::function<void(const std::string& what, uint32_t done, uint32_t total)>;
 
 /// Runs the plan: prefill with one sequence, then decode for each number of streams. Within one
