@@ -11,8 +11,10 @@ import sys
 
 # Quoted includes that come from outside src: test libraries, the header of the text crate.
 EXTERNAL = ("gtest/", "gmock/", "dunlin_text.h")
+# Headers of llama.cpp, which change with every version of it: only .cpp files below one folder may.
+LLAMACPP, LLAMACPP_FOLDER = re.compile(r"(llama|ggml|gguf)([-.]|$)[^/]*$"), "runner/llamacpp/"
 SUFFIXES = {".h", ".cpp", ".def", ".cu", ".cuh"}
-INCLUDE = re.compile(r'\s*#\s*include\s+"([^"]+)"')
+INCLUDE = re.compile(r'\s*#\s*include\s+(?:"([^"]+)"|<((?:llama|ggml|gguf)[-.][^>/]*)>)')
 
 
 def read_ladder(path):
@@ -42,11 +44,15 @@ def check(src):
             continue
         for number, line in enumerate(path.read_text().splitlines(), 1):
             match = INCLUDE.match(line)
-            if not match or match[1].startswith(EXTERNAL):
+            name = match and (match[1] or match[2])
+            if not match or name.startswith(EXTERNAL):
                 continue
-            target = match[1].split("/")[0]
-            if not (src / match[1]).is_file():
-                errors.append(f'{path}:{number}: "{match[1]}" is no file below {src}')
+            target = name.split("/")[0]
+            if LLAMACPP.match(name):
+                if path.suffix != ".cpp" or not path.relative_to(src).as_posix().startswith(LLAMACPP_FOLDER):
+                    errors.append(f"{path}:{number}: {name}: only a .cpp below {LLAMACPP_FOLDER} may")
+            elif not (src / name).is_file():
+                errors.append(f'{path}:{number}: "{name}" is no file below {src}')
             elif target != parts[0] and target not in allowed[parts[0]]:
                 errors.append(f"{path}:{number}: {parts[0]} must not include {target}")
     return errors

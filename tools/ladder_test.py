@@ -35,6 +35,14 @@ class LadderTest(unittest.TestCase):
     def test_missing_file(self):
         self.assertIn("is no file", self.errors({"low/a.h": '#include "low/b.h"\n'}))
 
+    def test_llamacpp(self):
+        rungs, text = "runner:\n", '#include "llama.h"\n#include <ggml-cpu.h>\n'
+        self.assertEqual(self.errors({"runner/llamacpp/a.cpp": text}, rungs), "")
+        for name in ("runner/llamacpp/a.h", "runner/a.cpp"):
+            found = self.errors({name: text}, rungs)
+            self.assertIn("llama.h: only a .cpp", found)
+            self.assertIn("ggml-cpu.h: only a .cpp", found)
+
     def test_cycle(self):
         self.assertIn("stands on no line above", self.errors({}, "low: high\nhigh: low\n"))
 

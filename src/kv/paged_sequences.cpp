@@ -83,10 +83,14 @@ Expected<SeqId> PagedSequences::open(Digest domain, std::span<const TokenId> pro
     const PagedSettings& settings = state_->settings;
     const uint64_t room = uint64_t{settings.blocks_total} * kBlockTokens;
     const uint64_t most = std::min<uint64_t>(settings.sequence_tokens_max, room);
-    if (tokens_max > most || prompt.size() > tokens_max)
+    if (tokens_max > most)
         return fail(Code::TooLong, "a sequence of " + std::to_string(tokens_max) +
                                        " tokens can never fit; at most " + std::to_string(most) +
                                        " do");
+    if (prompt.size() > tokens_max)
+        return fail(Code::TooLong, "a prompt of " + std::to_string(prompt.size()) +
+                                       " tokens does not fit into a sequence of " +
+                                       std::to_string(tokens_max));
     if (state_->sequences.size() >= settings.sequences_max)
         return fail(Code::NoRoom, "all " + std::to_string(settings.sequences_max) +
                                       " places for sequences are taken");
@@ -192,7 +196,8 @@ bool PagedSequences::reserve(SeqId seq, uint32_t tokens) {
 
 uint32_t PagedSequences::reserved(SeqId seq) const {
     const State::Sequence& s = state_->at(seq);
-    return static_cast<uint32_t>(s.blocks.size() * kBlockTokens - s.tokens.size());
+    const size_t end = std::min<size_t>(s.blocks.size() * kBlockTokens, s.tokens_max);
+    return static_cast<uint32_t>(end - s.tokens.size());
 }
 
 uint32_t PagedSequences::trim(SeqId seq, uint32_t length) {

@@ -20,7 +20,7 @@ struct Match {
 
 struct Room {
     uint64_t tokens_total = 0;
-    uint64_t tokens_free = 0;    // counts what is cached and can be evicted
+    uint64_t tokens_free = 0;  // counts what is cached and can be evicted; of slots: the idle ones
     uint64_t tokens_cached = 0;  // of the free ones: hold prefixes that nobody uses now
     uint32_t sequences_free = 0;
     uint32_t granule = 1;  // room is given in pieces of so many tokens

@@ -18,9 +18,9 @@ struct Capabilities {
     uint32_t step_tokens_max = 0;      // tokens in one launch()
     uint32_t step_outputs_max = 0;     // rows of logits from one launch()
     uint32_t rollback_max = 0;     // trim() by at most so many tokens keeps the rest; 0: recurrent
-    bool batch_invariant = false;  // a row's bits do not depend on its companions
-    bool fixed_slots = false;      // room is one slot a sequence, not a shared pool
-    bool shares_prefixes = false;  // match() finds other sequences' tokens
+    bool batch_invariant = false;  // a row's bits depend on neither companions nor slices
+    bool fixed_slots = false;      // room is one slot a sequence: reserve() fails only at its end
+    bool shares_prefixes = false;  // match() finds what open sequences have, not only closed ones
     uint64_t arithmetic = 0;       // same value => same bits; part of the system fingerprint
 };
 
@@ -65,45 +65,63 @@ struct MemoryReport {
 ///
 /// One truth: after any call, failed ones too, length(s) is how many leading tokens of s have
 /// their state here. The caller goes on from there; it never has to guess what a failure undid.
+/// Only launch(), collect(), match() and trim() of a sequence change its length; nothing that is
+/// done to another sequence does.
 ///
 /// SeqIds are never 0 and are not reused while the sequence is open. Calls with a SeqId that is
-/// not open are bugs of the caller.
+/// not open are bugs of the caller, and so is any call but cancel(), progress() and memory()
+/// between launch() and collect().
+///
+/// `runner/conformance_test.cpp` holds every Runner to what is written here.
 class Runner {
  public:
     virtual ~Runner() = default;
 
     virtual const Capabilities& capabilities() const noexcept = 0;
 
-    /// A new sequence of length 0. NoRoom: no slot now, try later. TooLong: can never fit.
+    /// A new sequence of length 0. Errors: NoRoom (sequences_max are open: try later), TooLong
+    /// (tokens_max can never fit, or is less than the prompt). Reserves nothing.
     virtual Expected<SeqId> open(const SequenceSpec& spec) = 0;
 
-    /// Attaches what is cached of the prompt. Only before the first launch of the sequence;
-    /// may be repeated. Leaves at least one prompt token to compute, so that there are logits.
+    /// Attaches what is cached of the prompt for this domain, and moves the length forward.
+    /// Only before the first launch of a sequence that open() made; may be repeated. Leaves at
+    /// least one prompt token to compute, so that there are logits. wait_for is only ever set
+    /// where shares_prefixes is.
     virtual Match match(SeqId seq) = 0;
 
-    /// A second sequence with the first `length` tokens of `parent`. The child may be shorter, 0
-    /// at worst: ask length(). REQUIRES: length <= length(parent).
+    /// A second sequence with the first `length` tokens of `parent`, and its prompt, domain and
+    /// tokens_max. The child may be shorter, 0 at worst: ask length(). The parent stays as it is.
+    /// Errors: NoRoom (sequences_max are open). REQUIRES: length <= length(parent).
     virtual Expected<SeqId> fork(SeqId parent, uint32_t length) = 0;
 
-    /// Whether the next `tokens` of the sequence will fit; makes room by evicting cached prefixes.
-    /// All or nothing.
+    /// Whether the next `tokens` of the sequence will fit, which are then reserved until they are
+    /// launched, trimmed or the sequence is closed. Makes room by evicting cached prefixes. All or
+    /// nothing; never beyond tokens_max. A smaller reservation does not undo a larger one, and room
+    /// may be given in larger pieces (Room::granule).
     virtual bool reserve(SeqId seq, uint32_t tokens) = 0;
 
-    /// Forgets what lies behind `length`. Returns the length that is left: at most `length`, and 0
-    /// where this Runner cannot roll back that far.
+    /// Forgets what lies behind `length`, and what was reserved behind it. Returns the length that
+    /// is left: at most `length`; exactly `length` where that drops no more than rollback_max
+    /// tokens and room can be had; less, 0 at worst, where not. Behind the end it changes nothing.
     virtual uint32_t trim(SeqId seq, uint32_t length) = 0;
 
-    /// Ends the sequence. Preemption is close(Cached), and later open() and match().
+    /// Ends the sequence. Cached: its tokens may be found by match() until their room is needed.
+    /// Nothing: what nobody else uses is forgotten, as after an error. Preemption is close(Cached),
+    /// and later open() and match().
     virtual void close(SeqId seq, Keep keep) = 0;
 
     virtual uint32_t length(SeqId seq) const = 0;
     virtual Room room() const = 0;
 
-    /// Starts one step. Every span's room must be reserved. Refused whole (Invalid: above a
-    /// capability; NoRoom: not reserved) or taken whole.
+    /// Starts one step. Refused whole (Invalid: an empty batch or span, more outputs than tokens, a
+    /// token outside the vocabulary, two spans of one sequence, above a capability; NoRoom: not
+    /// reserved; Cancelled, DeviceLost) with every length as it was, or taken whole.
     virtual Expected<StepId> launch(const Batch& batch) = 0;
 
-    /// Waits for the step and returns its outputs. On an error ask length() of each sequence.
+    /// Waits for the step and returns its outputs: for each span in batch order its last `outputs`
+    /// tokens, ascending. Every length has then grown by its span. On an error (Cancelled,
+    /// DeviceLost, OutOfMemory) some spans may have been computed, or the beginnings of some: ask
+    /// length() of each sequence. REQUIRES: the step that was launched last, not collected yet.
     virtual Expected<Step> collect(StepId step) = 0;
 
     /// [any thread] The step in flight ends soon, its collect() with Cancelled. Best effort.

@@ -1,13 +1,14 @@
 #include "runner/fake/fake_runner.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cmath>
 #include <thread>
 #include <vector>
 
-#include "base/check.h"
 #include "kv/paged_sequences.h"
+#include "kv/slot_sequences.h"
+#include "runner/check_batch.h"
 
 namespace dunlin {
 namespace {
@@ -20,43 +21,79 @@ uint64_t extend(uint64_t digest, TokenId token) {
     return digest ^ digest >> 29;
 }
 
+/// Room in blocks, and the state of each token in them.
+struct FakeBlocks {
+    static constexpr bool kFixedSlots = false;
+    explicit FakeBlocks(const FakeSettings& settings)
+        : state(settings.blocks, std::vector<uint64_t>(kBlockTokens, 0)),
+          room({.blocks_total = settings.blocks,
+                .sequences_max = settings.sequences_max,
+                .sequence_tokens_max = settings.sequence_tokens_max},
+               [this](BlockId from, BlockId to, uint32_t) { state[to] = state[from]; }) {}
+    ~FakeBlocks() { room.check_integrity(); }
+    FakeBlocks(const FakeBlocks&) = delete;
+    uint64_t& place(SeqId seq, uint32_t i) {
+        return state[room.blocks(seq)[i / kBlockTokens]][i % kBlockTokens];
+    }
+    std::vector<std::vector<uint64_t>> state;  // [block][token]
+    PagedSequences room;
+};
+
+/// Room in slots.
+struct FakeSlots {
+    static constexpr bool kFixedSlots = true;
+    explicit FakeSlots(const FakeSettings& settings)
+        : state(settings.sequences_max, std::vector<uint64_t>(settings.sequence_tokens_max, 0)),
+          room({.slots = settings.sequences_max,
+                .slot_tokens = settings.sequence_tokens_max,
+                .rollback_max = settings.rollback_max},
+               {.copy = [this](SlotId from, SlotId to) { state[to] = state[from]; },
+                .truncate =
+                    [this](SlotId slot, uint32_t length) {
+                        std::fill(state[slot].begin() + length, state[slot].end(), 0);
+                        return length;
+                    }}) {}
+    uint64_t& place(SeqId seq, uint32_t i) { return state[room.slot(seq)][i]; }
+    std::vector<std::vector<uint64_t>> state;  // [slot][token]
+    SlotSequences room;
+};
+
+template <class Memory>
 class FakeRunner final : public Runner {
  public:
-    explicit FakeRunner(const FakeSettings& settings)
-        : settings_(settings),
-          state_(settings.blocks, std::vector<uint64_t>(kBlockTokens, 0)),
-          sequences_({.blocks_total = settings.blocks,
-                      .sequences_max = settings.sequences_max,
-                      .sequence_tokens_max = settings.sequence_tokens_max},
-                     [this](BlockId from, BlockId to, uint32_t) { state_[to] = state_[from]; }) {
+    explicit FakeRunner(const FakeSettings& settings) : settings_(settings), memory_(settings) {
         capabilities_.vocabulary = settings.vocabulary;
         capabilities_.sequences_max = settings.sequences_max;
         capabilities_.sequence_tokens_max =
-            std::min(settings.sequence_tokens_max, settings.blocks * kBlockTokens);
+            Memory::kFixedSlots
+                ? settings.sequence_tokens_max
+                : std::min(settings.sequence_tokens_max, settings.blocks * kBlockTokens);
         capabilities_.step_tokens_max = settings.step_tokens_max;
         capabilities_.step_outputs_max = settings.sequences_max;
-        capabilities_.rollback_max = UINT32_MAX;
+        capabilities_.rollback_max = Memory::kFixedSlots ? settings.rollback_max : UINT32_MAX;
         capabilities_.batch_invariant = true;
-        capabilities_.shares_prefixes = true;
+        capabilities_.fixed_slots = Memory::kFixedSlots;
+        capabilities_.shares_prefixes = !Memory::kFixedSlots;
     }
-
-    ~FakeRunner() override { sequences_.check_integrity(); }
 
     const Capabilities& capabilities() const noexcept override { return capabilities_; }
     Expected<SeqId> open(const SequenceSpec& spec) override {
-        return sequences_.open(spec.domain, spec.prompt, spec.tokens_max);
+        return memory_.room.open(spec.domain, spec.prompt, spec.tokens_max);
     }
-    Match match(SeqId seq) override { return sequences_.match(seq); }
+    Match match(SeqId seq) override { return memory_.room.match(seq); }
     Expected<SeqId> fork(SeqId parent, uint32_t length) override {
-        return sequences_.fork(parent, length);
+        return memory_.room.fork(parent, length);
     }
-    bool reserve(SeqId seq, uint32_t tokens) override { return sequences_.reserve(seq, tokens); }
-    uint32_t trim(SeqId seq, uint32_t length) override { return sequences_.trim(seq, length); }
-    void close(SeqId seq, Keep keep) override { sequences_.close(seq, keep); }
-    uint32_t length(SeqId seq) const override { return sequences_.length(seq); }
-    Room room() const override { return sequences_.room(); }
+    bool reserve(SeqId seq, uint32_t tokens) override { return memory_.room.reserve(seq, tokens); }
+    uint32_t trim(SeqId seq, uint32_t length) override { return memory_.room.trim(seq, length); }
+    void close(SeqId seq, Keep keep) override { memory_.room.close(seq, keep); }
+    uint32_t length(SeqId seq) const override { return memory_.room.length(seq); }
+    Room room() const override { return memory_.room.room(); }
 
     Expected<StepId> launch(const Batch& batch) override {
+        if (auto refused = check_batch(batch, capabilities_,
+                                       [this](SeqId seq) { return memory_.room.reserved(seq); }))
+            return std::unexpected(std::move(*refused));
         const uint64_t step = progress_.fetch_add(1, std::memory_order_relaxed) + 1;
         compute_us_ = settings_.step_us;
         for (const Span& span : batch.spans) compute_us_ += settings_.token_us * span.tokens.size();
@@ -72,19 +109,24 @@ class FakeRunner final : public Runner {
             return fail(Code::DeviceLost, "the fake device is gone");
         logits_.clear();
         outputs_.clear();
-        uint32_t tokens = 0;
-        for (const Span& span : batch.spans) {
-            tokens += static_cast<uint32_t>(span.tokens.size());
-            if (sequences_.reserved(span.seq) < span.tokens.size())
-                return fail(Code::NoRoom, "a span's room was not reserved");
+        broken_ = settings_.break_every_steps != 0 && step % settings_.break_every_steps == 0;
+        for (size_t i = 0; i < batch.spans.size(); ++i) {
+            Span span = batch.spans[i];
+            if (broken_ && i >= batch.spans.size() / 2) {
+                span.tokens = span.tokens.first(span.tokens.size() / 2);
+                span.outputs = 0;
+            }
+            compute(span);
+            if (broken_ && i >= batch.spans.size() / 2) break;
         }
-        if (tokens > settings_.step_tokens_max) return fail(Code::Invalid, "too many tokens");
-        for (const Span& span : batch.spans) compute(span);
         for (size_t i = 0; i < outputs_.size(); ++i) outputs_[i].logits = logits_[i];
         if (step == settings_.nan_at_step && !outputs_.empty()) outputs_[0].finite = false;
         return step;
     }
-    Expected<Step> collect(StepId) override { return Step{outputs_, compute_us_}; }
+    Expected<Step> collect(StepId) override {
+        if (broken_) return fail(Code::DeviceLost, "the fake device broke down in mid-step");
+        return Step{outputs_, compute_us_};
+    }
     void cancel() noexcept override {
         cancelled_ = true;
         cancelled_.notify_all();
@@ -94,32 +136,29 @@ class FakeRunner final : public Runner {
 
  private:
     void compute(const Span& span) {
-        uint32_t at = sequences_.length(span.seq);
-        const auto blocks = sequences_.blocks(span.seq);
-        const auto place = [&](uint32_t i) -> uint64_t& {
-            return state_[blocks[i / kBlockTokens]][i % kBlockTokens];
-        };
+        uint32_t at = memory_.room.length(span.seq);
         const auto first_output = at + span.tokens.size() - span.outputs;
         for (const TokenId token : span.tokens) {
-            place(at) = extend(at == 0 ? kStart : place(at - 1), token);
+            const uint64_t before = at == 0 ? kStart : memory_.place(span.seq, at - 1);
+            const uint64_t state = memory_.place(span.seq, at) = extend(before, token);
             if (at >= first_output) {
                 std::vector<float>& row = logits_.emplace_back(settings_.vocabulary);
                 for (uint32_t i = 0; i < row.size(); ++i)
-                    row[i] = static_cast<float>((place(at) >> 8) % 97 + i * 31 % 61) / 60.0F;
-                row[place(at) % settings_.vocabulary] = 10.0F;
+                    row[i] = static_cast<float>((state >> 8) % 97 + i * 31 % 61) / 60.0F;
+                row[state % settings_.vocabulary] = 10.0F;
                 outputs_.push_back({.seq = span.seq, .position = at, .logits = {}});
             }
             ++at;
         }
-        sequences_.append(span.seq, span.tokens);
+        memory_.room.append(span.seq, span.tokens);
     }
 
     FakeSettings settings_;
     Capabilities capabilities_;
-    std::vector<std::vector<uint64_t>> state_;  // [block][token]
-    PagedSequences sequences_;
+    Memory memory_;
     std::vector<std::vector<float>> logits_;
     std::vector<Output> outputs_;
+    bool broken_ = false;  // the step in flight
     uint64_t compute_us_ = 0;
     std::atomic<uint64_t> progress_{0};
     std::atomic<bool> cancelled_{false};
@@ -128,7 +167,8 @@ class FakeRunner final : public Runner {
 }  // namespace
 
 std::unique_ptr<Runner> make_fake_runner(const FakeSettings& settings) {
-    return std::make_unique<FakeRunner>(settings);
+    if (settings.fixed_slots) return std::make_unique<FakeRunner<FakeSlots>>(settings);
+    return std::make_unique<FakeRunner<FakeBlocks>>(settings);
 }
 
 TokenId fake_next_token(std::span<const TokenId> tokens, uint32_t vocabulary) {

@@ -8,7 +8,7 @@
 
 namespace dunlin {
 
-/// A Runner without a model, for tests of everything around it: real blocks and prefixes, but the
+/// A Runner without a model, for tests of everything around it: real room and prefixes, but the
 /// state of a token is a digest of all tokens before it, and the logits are made from that digest.
 /// So any mistake about which tokens came before changes the answer.
 struct FakeSettings {
@@ -24,6 +24,13 @@ struct FakeSettings {
     uint64_t hang_at_step = 0;  // this launch() returns only after cancel(); 0: none
     // Is moved on by the time that a step takes, and nobody sleeps; must outlive the runner.
     ManualClock* clock = nullptr;
+    // Every so many-th step breaks half-way: some of its tokens have their state, and collect()
+    // fails with DeviceLost; 0: none.
+    uint64_t break_every_steps = 0;
+    // One slot a sequence instead of blocks, which are then not used: nothing is shared, and a slot
+    // takes back at most rollback_max tokens.
+    bool fixed_slots = false;
+    uint32_t rollback_max = UINT32_MAX;
 };
 
 std::unique_ptr<Runner> make_fake_runner(const FakeSettings& settings);

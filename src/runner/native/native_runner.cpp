@@ -4,7 +4,6 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
-#include <optional>
 #include <thread>
 #include <vector>
 
@@ -16,6 +15,7 @@
 #include "kernels/kernels.h"
 #include "kv/paged_sequences.h"
 #include "models/layers.h"
+#include "runner/check_batch.h"
 
 namespace dunlin {
 namespace {
@@ -68,7 +68,10 @@ class NativeRunner final : public Runner {
     Room room() const override { return sequences_.room(); }
 
     Expected<StepId> launch(const Batch& batch) override {
-        if (auto refused = gather(batch)) return std::unexpected(*refused);
+        if (auto refused = check_batch(batch, capabilities_,
+                                       [this](SeqId seq) { return sequences_.reserved(seq); }))
+            return std::unexpected(std::move(*refused));
+        gather(batch);
         const auto begin = std::chrono::steady_clock::now();
         const ForwardBatch forward{tokens_, rows_of_, output_rows_};
         team_->run([&](Worker& worker) { model_->forward(worker, forward, kv_, workspace_); });
@@ -102,34 +105,20 @@ class NativeRunner final : public Runner {
     }
 
  private:
-    /// Fills the step's plain arrays; says why where the batch cannot be taken.
-    std::optional<Error> gather(const Batch& batch) {
+    /// Fills the step's plain arrays.
+    void gather(const Batch& batch) {
         tokens_.clear(), rows_of_.clear(), output_rows_.clear(), outputs_.clear();
         for (const Span& span : batch.spans) {
             const auto count = static_cast<uint32_t>(span.tokens.size());
             const auto first_row = static_cast<uint32_t>(tokens_.size());
-            if (count == 0 || span.outputs > count)
-                return Error{Code::Invalid, "a span needs tokens, and no more outputs than tokens"};
-            if (first_row + count > capabilities_.step_tokens_max ||
-                output_rows_.size() + span.outputs > capabilities_.step_outputs_max)
-                return Error{Code::Invalid,
-                             "the batch is above step_tokens_max or step_outputs_max"};
-            if (sequences_.reserved(span.seq) < count)
-                return Error{Code::NoRoom, "a span's room was not reserved"};
             const uint32_t position = sequences_.length(span.seq);
-            for (const TokenId token : span.tokens) {
-                if (token < 0 || static_cast<uint32_t>(token) >= capabilities_.vocabulary)
-                    return Error{Code::Invalid, "a token id is outside the vocabulary"};
-                tokens_.push_back(token);
-            }
+            tokens_.insert(tokens_.end(), span.tokens.begin(), span.tokens.end());
             rows_of_.push_back({first_row, count, position, sequences_.blocks(span.seq)});
             for (uint32_t i = count - span.outputs; i < count; ++i) {
                 output_rows_.push_back(first_row + i);
                 outputs_.push_back({.seq = span.seq, .position = position + i, .logits = {}});
             }
         }
-        if (tokens_.empty()) return Error{Code::Invalid, "the batch is empty"};
-        return std::nullopt;
     }
 
     void note_memory() {

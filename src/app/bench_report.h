@@ -1,0 +1,28 @@
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "app/bench_machine.h"
+#include "app/bench_run.h"
+
+namespace dunlin {
+
+/// What one token costs a model: its matrices, without attention.
+struct ModelCost {
+    uint64_t layer_macs = 0, head_macs = 0;    // multiply-adds a token
+    uint64_t layer_bytes = 0, head_bytes = 0;  // of weights, as they lie in the file
+};
+
+/// From a file's tensors. Errors: what GgufFile::open gives.
+Expected<ModelCost> model_cost(const std::string& path);
+
+/// {"results":[...],"ratios":[...],"machine":{...}}, on one line.
+std::string bench_json(const BenchPlan& plan, std::span<const BenchResult> results,
+                       const ModelCost& cost, const Machine& machine);
+
+/// The same for people.
+std::string bench_table(const BenchPlan& plan, std::span<const BenchResult> results,
+                        const ModelCost& cost, const Machine& machine);
+
+}  // namespace dunlin

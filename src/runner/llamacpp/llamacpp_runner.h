@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/error.h"
+#include "runner/runner.h"
+
+namespace dunlin {
+
+enum class FlashAttention : uint8_t { Auto, Off, On };
+
+struct LlamaCppSettings {
+    uint32_t threads = 0;  // 0: one a core
+    uint32_t sequences_max = 8;
+    uint32_t step_tokens_max = 512;
+    uint32_t step_outputs_max = 0;  // 0: sequences_max
+    // The longest sequence; memory for sequences_max of them is taken at once. 0: as long as the
+    // model was made for, but at most 8,192.
+    uint32_t context_tokens_max = 0;
+    FlashAttention flash_attention = FlashAttention::Auto;
+};
+
+/// llama.cpp on the CPU: each sequence has a slot of its own, with 16-bit KV. What it cannot
+/// promise it declares: rows depend on their companions, and nothing is shared between open
+/// sequences. The library ends the process on its own assertions; every check that can be made
+/// before a call is made here.
+///
+/// The file is first read by our own reader, because the library does not survive every bad one.
+/// Errors: what GgufFile::open gives; Unsupported (with the library's own reason, or that this
+/// build is without it); OutOfMemory.
+Expected<std::unique_ptr<Runner>> make_llamacpp_runner(const std::string& path,
+                                                       const LlamaCppSettings& settings);
+
+}  // namespace dunlin

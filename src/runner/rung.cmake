@@ -1,0 +1,15 @@
+# The conformance suite loads the tiny models of tests/data.
+if(TARGET ${rung_target}_test)
+    target_compile_definitions(${rung_target}_test PRIVATE
+        DUNLIN_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data")
+endif()
+# With llama.cpp or without: one of two files makes the runner, or says how to get it.
+if(DUNLIN_LLAMACPP)
+    target_link_libraries(${rung_target} PRIVATE llama)
+    target_compile_definitions(${rung_target} PUBLIC DUNLIN_LLAMACPP)
+    set(left_out not_built_in.cpp)
+else()
+    set(left_out llamacpp_runner.cpp llamacpp_log.cpp)
+endif()
+list(TRANSFORM left_out PREPEND ${CMAKE_CURRENT_LIST_DIR}/llamacpp/)
+set_source_files_properties(${left_out} PROPERTIES HEADER_FILE_ONLY ON)
