@@ -6,6 +6,9 @@ mod chat_template;
 mod error;
 mod pre_tokenizer;
 mod python_json;
+mod python_methods;
+mod strftime;
+mod template_check;
 mod tokenizer;
 
 use chat_template::ChatTemplate;
@@ -62,7 +65,8 @@ impl View {
         std::slice::from_raw_parts(self.data, self.size)
     }
     unsafe fn text<'a>(self, what: &str) -> Result<&'a str> {
-        std::str::from_utf8(self.bytes()).map_err(|_| Error::invalid(format!("{what} is not UTF-8")))
+        std::str::from_utf8(self.bytes())
+            .map_err(|_| Error::invalid(format!("{what} is not UTF-8")))
     }
 }
 
@@ -197,7 +201,11 @@ pub unsafe extern "C" fn dt_encode(
 /// # Safety
 /// `tokenizer` is valid, `kind` can be written.
 #[no_mangle]
-pub unsafe extern "C" fn dt_token_bytes(tokenizer: *const Tokenizer, id: i32, kind: *mut i32) -> View {
+pub unsafe extern "C" fn dt_token_bytes(
+    tokenizer: *const Tokenizer,
+    id: i32,
+    kind: *mut i32,
+) -> View {
     let (bytes, its_kind) = (*tokenizer).token(id);
     kind.write(its_kind);
     View { data: bytes.as_ptr(), size: bytes.len() }

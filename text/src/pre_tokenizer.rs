@@ -15,8 +15,8 @@ const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N
 
 /// What happens before the byte-level alphabet is applied.
 enum Before {
-    Nothing,              // GPT-2's own pattern
-    SingleDigits,         // every digit alone, then GPT-2's pattern
+    Nothing,      // GPT-2's own pattern
+    SingleDigits, // every digit alone, then GPT-2's pattern
     Pattern(&'static str),
 }
 

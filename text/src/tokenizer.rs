@@ -10,7 +10,7 @@ use tokenizers::normalizers::unicode::NFC;
 use tokenizers::normalizers::{Prepend, Replace, Sequence as Normalizers};
 use tokenizers::{AddedToken, Tokenizer as Inner};
 
-const TEXT_BYTES_MAX: usize = 16 << 20;
+const TEXT_BYTES_MAX: usize = 4 << 20;
 const JSON_BYTES_MAX: usize = 256 << 20;
 const TOKENS_MAX: usize = 4 << 20;
 const SPACE: &str = "\u{2581}"; // what SentencePiece writes for a space
@@ -44,7 +44,7 @@ struct Token {
 }
 
 pub struct Tokenizer {
-    inner: Inner,            // finds special tokens in the text
+    inner: Inner,             // finds special tokens in the text
     literal: OnceLock<Inner>, // does not; made when first asked for
     bytes: Vec<u8>,
     tokens: Vec<Token>,
@@ -84,7 +84,8 @@ impl Tokenizer {
                 .filter(|(_, kind)| **kind == wanted)
                 .map(|(token, _)| AddedToken::from(token.clone(), special).normalized(false))
                 .collect();
-            let done = if special { inner.add_special_tokens(added) } else { inner.add_tokens(added) };
+            let done =
+                if special { inner.add_special_tokens(added) } else { inner.add_tokens(added) };
             done.map_err(library)?;
         }
         let mut tokenizer = Tokenizer {
@@ -185,7 +186,7 @@ impl Tokenizer {
 
     pub fn encode(&self, text: &str, add_special: bool, parse_special: bool) -> Result<Vec<u32>> {
         if text.len() > TEXT_BYTES_MAX {
-            return Err(Error::too_large("a text is longer than 16 MiB"));
+            return Err(Error::too_large("a text is longer than 4 MiB"));
         }
         let inner = if parse_special {
             &self.inner
@@ -238,7 +239,8 @@ fn sentencepiece_bpe(spec: &Spec) -> Result<Inner> {
         return Err(Error::invalid("the vocabulary has no scores"));
     }
     let vocab = vocabulary(spec);
-    let mut order: Vec<usize> = (0..spec.tokens.len()).filter(|i| spec.kinds[*i] == kind::NORMAL).collect();
+    let mut order: Vec<usize> =
+        (0..spec.tokens.len()).filter(|i| spec.kinds[*i] == kind::NORMAL).collect();
     order.sort_by(|a, b| spec.scores[*b].total_cmp(&spec.scores[*a]));
     let mut merges = Vec::new();
     for index in order {
@@ -254,7 +256,8 @@ fn sentencepiece_bpe(spec: &Spec) -> Result<Inner> {
         cuts.sort();
         merges.extend(cuts.into_iter().map(|(_, _, left, right)| (left, right)));
     }
-    let mut builder = BPE::builder().vocab_and_merges(vocab, merges).fuse_unk(true).byte_fallback(true);
+    let mut builder =
+        BPE::builder().vocab_and_merges(vocab, merges).fuse_unk(true).byte_fallback(true);
     if let Some(unk) = usize::try_from(spec.unk).ok().and_then(|id| spec.tokens.get(id)) {
         builder = builder.unk_token(unk.clone());
     }
