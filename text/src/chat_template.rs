@@ -95,6 +95,7 @@ impl ChatTemplate {
         // `tools is iterable` before they take its length.
         environment
             .add_test("iterable", |value: Value| !value.is_none() && value.try_iter().is_ok());
+        environment.remove_filter("pprint"); // takes the square of a value's depth
         environment.remove_global("debug"); // prints everything it can reach
         environment.remove_global("namespace");
         environment.add_function(template_check::NAMESPACE, minijinja::functions::namespace);
