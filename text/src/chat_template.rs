@@ -8,8 +8,10 @@
 //!
 //! A value may lie in a list in a list and so on, as deep as fuel reaches, and is printed, compared
 //! and dropped recursively. So a template runs on a stack of its own, of a size that follows from
-//! its fuel; `template_check` excludes values that contain themselves.
+//! its fuel; `template_check` excludes values that contain themselves. The heap is bounded too, for
+//! what fuel does not see (`confined`).
 
+use crate::confined;
 use crate::error::{Error, Result};
 use crate::python_json;
 use crate::python_methods::{self, charge_bytes};
@@ -19,6 +21,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{from_args, Kwargs, Rest, Serde, ValueOrKwargs};
 use minijinja::{Environment, ErrorKind, State, Value};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const SOURCE_BYTES_MAX: usize = 128 << 10;
 const CONTEXT_BYTES_MAX: usize = 4 << 20;
@@ -30,9 +33,14 @@ const MESSAGE_BYTES_MAX: usize = 500;
 const NESTING_MAX: usize = 64; // of macros and loops that call themselves
 const FUEL: u64 = 20_000;
 const FUEL_MAX: u64 = 2_500_000;
+const HEAP_BYTES: usize = 6 << 20;
+const HEAP_BYTES_PER_CONTEXT_BYTE: usize = 32;
 const STACK_BYTES: usize = 1 << 20;
 const STACK_BYTES_PER_FUEL: usize = 400; // a level costs 3 fuel at least
 const NAME: &str = "chat";
+
+const STOPPED: &str = "the chat template asked for more memory than a conversation of this size \
+                       needs; it is not used any more: use a model with another template";
 
 type Outcome<T> = std::result::Result<T, minijinja::Error>;
 
@@ -40,6 +48,7 @@ pub struct ChatTemplate {
     environment: Environment<'static>,
     bos: String,
     eos: String,
+    stopped: AtomicBool,
 }
 
 fn cut(text: &str) -> &str {
@@ -104,7 +113,12 @@ impl ChatTemplate {
             Err(minijinja::Error::new(ErrorKind::InvalidOperation, cut(&message).to_string()))
         });
         environment.add_template_owned(NAME, source).map_err(|e| described(&e))?;
-        Ok(ChatTemplate { environment, bos: bos.to_string(), eos: eos.to_string() })
+        Ok(ChatTemplate {
+            environment,
+            bos: bos.to_string(),
+            eos: eos.to_string(),
+            stopped: AtomicBool::new(false),
+        })
     }
 
     pub fn render(&self, context_json: &str, now_unix_s: i64) -> Result<String> {
@@ -128,33 +142,46 @@ impl ChatTemplate {
         values.insert("strftime_now".into(), Value::from_function(clock));
         let bytes = context_json.len() as u64;
         let fuel = FUEL + bytes + bytes * bytes / (128 << 10);
-        self.render_on_own_stack(values, fuel.min(FUEL_MAX))
+        let heap = HEAP_BYTES + HEAP_BYTES_PER_CONTEXT_BYTE * context_json.len();
+        self.render_confined(values, fuel.min(FUEL_MAX), heap)
     }
 
-    fn render_on_own_stack(&self, values: BTreeMap<String, Value>, fuel: u64) -> Result<String> {
-        std::thread::scope(|scope| {
-            let thread = std::thread::Builder::new()
-                .stack_size(STACK_BYTES + fuel as usize * STACK_BYTES_PER_FUEL)
-                .spawn_scoped(scope, || self.render_with(values, fuel))
-                .map_err(|e| Error::internal(format!("no thread for the chat template: {e}")))?;
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
-    }
-
-    fn render_with(&self, values: BTreeMap<String, Value>, fuel: u64) -> Result<String> {
+    fn render_confined(
+        &self,
+        values: BTreeMap<String, Value>,
+        fuel: u64,
+        heap: usize,
+    ) -> Result<String> {
+        if self.stopped.load(Ordering::Relaxed) {
+            return Err(Error::too_large(STOPPED));
+        }
         let mut environment = self.environment.clone(); // shares the compiled template
         environment.set_fuel(Some(fuel));
-        let template = environment.get_template(NAME).map_err(|e| described(&e))?;
-        let mut out = Capped(Vec::new());
-        match template.render_captured_to(values, &mut out) {
-            Ok(_) => {}
-            Err(e) if e.kind() == ErrorKind::WriteFailure => {
-                return Err(Error::too_large("the chat template writes more than 16 MiB"))
+        let stack = STACK_BYTES + fuel as usize * STACK_BYTES_PER_FUEL;
+        match confined::run(stack, heap, move || rendered(&environment, values)) {
+            Ok(text) => text,
+            Err(confined::Failure::Stopped) => {
+                self.stopped.store(true, Ordering::Relaxed);
+                Err(Error::too_large(STOPPED))
             }
-            Err(e) => return Err(described(&e)),
+            Err(confined::Failure::NoThread(e)) => {
+                Err(Error::internal(format!("no thread for the chat template: {e}")))
+            }
         }
-        String::from_utf8(out.0).map_err(|_| Error::internal("a template gave broken UTF-8"))
     }
+}
+
+fn rendered(environment: &Environment, values: BTreeMap<String, Value>) -> Result<String> {
+    let template = environment.get_template(NAME).map_err(|e| described(&e))?;
+    let mut out = Capped(Vec::new());
+    match template.render_captured_to(values, &mut out) {
+        Ok(_) => {}
+        Err(e) if e.kind() == ErrorKind::WriteFailure => {
+            return Err(Error::too_large("the chat template writes more than 16 MiB"))
+        }
+        Err(e) => return Err(described(&e)),
+    }
+    String::from_utf8(out.0).map_err(|_| Error::internal("a template gave broken UTF-8"))
 }
 
 /// Python's `range`, of no more numbers than a template has use for.

@@ -3,6 +3,7 @@
 //! stop. What is behind it stands in `tokenizer` and `chat_template`, without a pointer in sight.
 
 mod chat_template;
+mod confined;
 mod error;
 mod pre_tokenizer;
 mod python_json;
