@@ -237,6 +237,12 @@ std::string outcome(const std::string& source, const std::string& context) {
                                               : text.error().message;
 }
 
+/// This template marks its own words as safe HTML, and Python then writes the tool's description
+/// with entities ("&lt;now&gt;"), which no model should read. Here text stays text.
+bool is_exception(const std::string& name, size_t conversation) {
+    return name == "meetkai-functionary-medium-v3.1.jinja" && conversation == 6;
+}
+
 TEST(TextTruth, PublishedTemplatesRenderAsTransformersDoes) {
     const Json expected = golden("templates_text.json");
     std::vector<std::string> contexts;
@@ -256,6 +262,10 @@ TEST(TextTruth, PublishedTemplatesRenderAsTransformersDoes) {
             const bool is_long = at > contexts.size();
             std::string found = outcome(source, is_long ? longs[0] : contexts[at - 1]);
             if (is_long && found != wanted) found = outcome(source, longs[1]);
+            if (is_exception(*parts[0].string(), at)) {
+                EXPECT_NE(found, wanted) << "no exception any more";
+                continue;
+            }
             EXPECT_EQ(found, wanted) << *parts[0].string() << ", conversation " << at;
             equal += found == wanted ? 1 : 0;
         }

@@ -31,16 +31,18 @@ const RANGE_MAX: i64 = 10_000;
 const CLOCK_FORMAT_BYTES_MAX: usize = 100;
 const MESSAGE_BYTES_MAX: usize = 500;
 const NESTING_MAX: usize = 64; // of macros and loops that call themselves
-const FUEL: u64 = 20_000;
+const FUEL: u64 = 8_000;
 const FUEL_MAX: u64 = 2_500_000;
 const HEAP_BYTES: usize = 6 << 20;
 const HEAP_BYTES_PER_CONTEXT_BYTE: usize = 32;
+const PROCESSOR_US: u64 = 60_000;
+const PROCESSOR_US_PER_CONTEXT_BYTE: u64 = 2;
 const STACK_BYTES: usize = 1 << 20;
 const STACK_BYTES_PER_FUEL: usize = 400; // a level costs 3 fuel at least
 const NAME: &str = "chat";
 
-const STOPPED: &str = "the chat template asked for more memory than a conversation of this size \
-                       needs; it is not used any more: use a model with another template";
+const STOPPED: &str = "the chat template took more memory or time than a conversation of this \
+                       size needs; it is not used any more: use a model with another template";
 
 type Outcome<T> = std::result::Result<T, minijinja::Error>;
 
@@ -142,23 +144,26 @@ impl ChatTemplate {
         values.insert("strftime_now".into(), Value::from_function(clock));
         let bytes = context_json.len() as u64;
         let fuel = FUEL + bytes + bytes * bytes / (128 << 10);
-        let heap = HEAP_BYTES + HEAP_BYTES_PER_CONTEXT_BYTE * context_json.len();
-        self.render_confined(values, fuel.min(FUEL_MAX), heap)
+        let room = confined::Room {
+            stack_bytes: STACK_BYTES + STACK_BYTES_PER_FUEL * fuel.min(FUEL_MAX) as usize,
+            heap_bytes: HEAP_BYTES + HEAP_BYTES_PER_CONTEXT_BYTE * context_json.len(),
+            processor_us: PROCESSOR_US + context_json.len() as u64 * PROCESSOR_US_PER_CONTEXT_BYTE,
+        };
+        self.render_confined(values, fuel.min(FUEL_MAX), room)
     }
 
     fn render_confined(
         &self,
         values: BTreeMap<String, Value>,
         fuel: u64,
-        heap: usize,
+        room: confined::Room,
     ) -> Result<String> {
         if self.stopped.load(Ordering::Relaxed) {
             return Err(Error::too_large(STOPPED));
         }
         let mut environment = self.environment.clone(); // shares the compiled template
         environment.set_fuel(Some(fuel));
-        let stack = STACK_BYTES + fuel as usize * STACK_BYTES_PER_FUEL;
-        match confined::run(stack, heap, move || rendered(&environment, values)) {
+        match confined::run(room, move || rendered(&environment, values)) {
             Ok(text) => text,
             Err(confined::Failure::Stopped) => {
                 self.stopped.store(true, Ordering::Relaxed);

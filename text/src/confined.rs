@@ -1,8 +1,8 @@
-//! Runs untrusted work on a thread of its own, with a stack and a heap of a given size.
+//! Runs untrusted work on a thread of its own, with a stack, a heap and processor time of given sizes.
 //!
 //! Fuel cannot see everything: minijinja writes a list out as text before it counts the bytes, and a
 //! list may hold one long string ten thousand times. So the allocator counts what a confined thread
-//! holds. Who asks for more than there is gets no answer: an allocator may neither unwind nor, in a
+//! holds, and looks at the thread's clock. Who asks for more than there is gets no answer: an allocator may neither unwind nor, in a
 //! server, end the process. The thread stops where it stands, for good, with what it holds, and its
 //! starter goes on; so the starter must not run the same work again.
 
@@ -31,13 +31,25 @@ impl Watch {
 
 thread_local! {
     static BYTES_LEFT: Cell<usize> = const { Cell::new(usize::MAX) };
+    static END_US: Cell<u64> = const { Cell::new(u64::MAX) };
     static WATCH: Cell<*const Watch> = const { Cell::new(std::ptr::null()) };
+}
+
+/// Processor time of this thread.
+fn clock_us() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // It cannot fail with a clock that every Linux and macOS has.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut now) };
+    now.tv_sec as u64 * 1_000_000 + now.tv_nsec as u64 / 1000
 }
 
 fn take(bytes: usize) {
     let _ = BYTES_LEFT.try_with(|left| {
         if left.get() == usize::MAX {
             return; // not confined
+        }
+        if END_US.try_with(Cell::get).is_ok_and(|end| clock_us() > end) {
+            stop();
         }
         match left.get().checked_sub(bytes) {
             Some(rest) => left.set(rest),
@@ -88,6 +100,12 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+pub struct Room {
+    pub stack_bytes: usize,
+    pub heap_bytes: usize,
+    pub processor_us: u64, // looked at whenever memory is asked for
+}
+
 pub enum Failure {
     Stopped,
     NoThread(std::io::Error),
@@ -95,8 +113,7 @@ pub enum Failure {
 
 /// What `work` gives. A panic in it goes on here.
 pub fn run<T: Send + 'static>(
-    stack_bytes: usize,
-    heap_bytes: usize,
+    room: Room,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Failure> {
     let watch = Arc::new(Watch { state: AtomicU8::new(RUNNING), starter: std::thread::current() });
@@ -104,7 +121,8 @@ pub fn run<T: Send + 'static>(
     let (its_watch, its_result) = (watch.clone(), result.clone());
     let confined = move || {
         WATCH.set(Arc::as_ptr(&its_watch));
-        BYTES_LEFT.set(heap_bytes);
+        END_US.set(clock_us() + room.processor_us);
+        BYTES_LEFT.set(room.heap_bytes);
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
         BYTES_LEFT.set(usize::MAX);
         if let Ok(mut slot) = its_result.lock() {
@@ -113,7 +131,7 @@ pub fn run<T: Send + 'static>(
         its_watch.tell(DONE);
     };
     let thread = std::thread::Builder::new()
-        .stack_size(stack_bytes)
+        .stack_size(room.stack_bytes)
         .spawn(confined)
         .map_err(Failure::NoThread)?;
     while watch.state.load(Ordering::Acquire) == RUNNING {
