@@ -15,7 +15,16 @@ namespace dunlin {
 namespace {
 
 constexpr double kBombMsMax = 100;
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define KEEPS_FREED_MEMORY  // the sanitizer does, to find uses of it
+#endif
+#endif
+#ifdef KEEPS_FREED_MEMORY
+constexpr double kBombMibMax = 4096;
+#else
 constexpr double kBombMibMax = 16;
+#endif
 
 double cpu_ms() {
     timespec now{};
