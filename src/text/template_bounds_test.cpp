@@ -42,7 +42,7 @@ double status_mib(const std::string& key) {
     return 0;
 }
 
-Expected<std::string> render(const std::string& source, const std::string& context = "{}") {
+Expected<std::string> attempted(const std::string& source, const std::string& context = "{}") {
     auto made = chat_template_from_source(source, "<s>", "</s>");
     if (!made) return std::unexpected(made.error());
     return (*made)->render(context, 1'700'000'000);
@@ -52,7 +52,7 @@ void expect_defused(const std::string& bomb) {
     std::ofstream("/proc/self/clear_refs") << 5;  // the peak begins anew
     const double memory = status_mib("VmRSS");
     const double start = cpu_ms();
-    const auto text = render(bomb);
+    const auto text = attempted(bomb);
     EXPECT_LT(cpu_ms() - start, kBombMsMax) << bomb.substr(0, 300);
     EXPECT_LT(status_mib("VmHWM") - memory, kBombMibMax) << bomb.substr(0, 300);
     ASSERT_FALSE(text) << bomb.substr(0, 300);
@@ -224,10 +224,11 @@ TEST(TemplateBounds, NoValueContainsItself) {
           "{% for ns in [namespace()] %}{% set ns.a = ns %}{{ ns }}{% endfor %}",
           "{% set ns = checked_namespace() %}{% set ns.a = ns %}{{ ns }}"})
         expect_defused(cycle);
-    EXPECT_EQ(*render("{% macro f(x, n) %}{% set n.c = n.c + x %}{% endmacro %}"
-                      "{% set ns = namespace(c=1) %}{{ f(2, ns) }}{{ ns.c }}"),
+    EXPECT_EQ(*attempted("{% macro f(x, n) %}{% set n.c = n.c + x %}{% endmacro %}"
+                         "{% set ns = namespace(c=1) %}{{ f(2, ns) }}{{ ns.c }}"),
               "3");
-    EXPECT_EQ(*render("{% macro f(namespace='x') %}{{ namespace }}{% endmacro %}{{ f() }}"), "x");
+    EXPECT_EQ(*attempted("{% macro f(namespace='x') %}{{ namespace }}{% endmacro %}{{ f() }}"),
+              "x");
 }
 
 TEST(TemplateBounds, NothingOutsideIsReached) {
@@ -254,9 +255,9 @@ TEST(TemplateBounds, NothingOutsideIsReached) {
                                       "{{ debug() }}",
                                       "{{ (1).__class__.__base__ }}",
                                       "{% set x = ''.__class__.__x__ %}"})
-        EXPECT_FALSE(render(attempt)) << attempt;
+        EXPECT_FALSE(attempted(attempt)) << attempt;
     for (const std::string nothing : {"{{ ''.__class__ }}", "{{ messages.__class__ }}"})
-        EXPECT_EQ(*render(nothing, R"({"messages":[]})"), "");
+        EXPECT_EQ(*attempted(nothing, R"({"messages":[]})"), "");
 }
 
 }  // namespace
