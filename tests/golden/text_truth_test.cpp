@@ -58,7 +58,6 @@ std::string vocabulary_path(const std::string& name) {
     return data_folder + "/llama.cpp/ggml-vocab-" + name + ".gguf";
 }
 
-/// Ids as expected, and the ids back to the text.
 void expect_ids(const Tokenizer& tokenizer, const std::string& text,
                 const std::vector<TokenId>& expected, bool parse_special) {
     const auto found = tokenizer.encode(text, {.parse_special = parse_special});
