@@ -8,6 +8,7 @@
 #include "app/id_tokenizer.h"
 #include "engine/byte_tokenizer.h"
 #include "formats/model_config.h"
+#include "registry/gguf_text.h"
 
 namespace dunlin {
 namespace {
@@ -44,56 +45,7 @@ std::vector<TokenId> end_tokens(const GgufFile& file, const Tokenizer& tokenizer
     return ends;
 }
 
-std::string piece_of(const GgufFile& file, const char* key) {
-    const auto id = file.get_uint(key);
-    const auto* tokens = file.get_strings("tokenizer.ggml.tokens");
-    if (!id || tokens == nullptr || *id >= tokens->size()) return {};
-    return std::string((*tokens)[*id]);
-}
-
-Expected<std::unique_ptr<ChatTemplate>> load_template(const GgufFile& file) {
-    const auto source = file.get_string("tokenizer.chat_template");
-    if (!source) return std::unique_ptr<ChatTemplate>();
-    return chat_template_from_source(*source, piece_of(file, "tokenizer.ggml.bos_token_id"),
-                                     piece_of(file, "tokenizer.ggml.eos_token_id"));
-}
-
 }  // namespace
-
-Expected<std::shared_ptr<const Tokenizer>> load_tokenizer(const GgufFile& file) {
-    const auto* tokens = file.get_strings("tokenizer.ggml.tokens");
-    const auto* types = file.get_ints("tokenizer.ggml.token_type");
-    if (tokens == nullptr)
-        return fail(Code::Unsupported, "the file has no vocabulary (tokenizer.ggml.tokens)");
-    std::vector<int32_t> kinds(tokens->size(), 1);
-    if (types != nullptr)
-        for (size_t i = 0; i < std::min(kinds.size(), types->size()); ++i)
-            kinds[i] = static_cast<int32_t>((*types)[i]);
-    std::vector<float> scores;
-    if (const auto* found = file.get_floats("tokenizer.ggml.scores"))
-        for (const double score : *found) scores.push_back(static_cast<float>(score));
-    static const std::vector<std::string_view> kNone;
-    const auto* merges = file.get_strings("tokenizer.ggml.merges");
-    const auto id = [&](const char* key) {
-        const auto value = file.get_uint(std::string("tokenizer.ggml.") + key);
-        return value && *value < tokens->size() ? static_cast<TokenId>(*value) : -1;
-    };
-    auto made = tokenizer_from_vocabulary(
-        {.model = file.get_string("tokenizer.ggml.model").value_or(""),
-         .pre = file.get_string("tokenizer.ggml.pre").value_or("gpt-2"),
-         .tokens = *tokens,
-         .kinds = kinds,
-         .scores = scores,
-         .merges = merges == nullptr ? kNone : *merges,
-         .bos = id("bos_token_id"),
-         .eos = id("eos_token_id"),
-         .unk = id("unknown_token_id"),
-         .add_bos = file.get_bool("tokenizer.ggml.add_bos_token").value_or(false),
-         .add_eos = file.get_bool("tokenizer.ggml.add_eos_token").value_or(false),
-         .add_space_prefix = file.get_bool("tokenizer.ggml.add_space_prefix").value_or(true)});
-    if (!made) return std::unexpected(made.error());
-    return std::shared_ptr<const Tokenizer>(std::move(*made));
-}
 
 Expected<ModelFacts> inspect_model(const ModelEntry& entry) {
     if (is_fake_model(entry.path)) {
@@ -134,10 +86,10 @@ Expected<std::shared_ptr<Engine>> load_file(const GgufFile& file, const NativeSe
     if (!config) return std::unexpected(config.error());
     const bool texts = file.get_strings("tokenizer.ggml.tokens") != nullptr;
     auto tokenizer = texts
-                         ? load_tokenizer(file)
+                         ? tokenizer_from_gguf(file)
                          : std::shared_ptr<const Tokenizer>(make_id_tokenizer(config->vocab_size));
     if (!tokenizer) return std::unexpected(tokenizer.error());
-    auto chat = load_template(file);
+    auto chat = chat_template_from_gguf(file);
     if (!chat) return std::unexpected(chat.error());
     auto runner = make_native_runner(*config, file, native);
     if (!runner) return std::unexpected(runner.error());

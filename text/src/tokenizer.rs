@@ -10,8 +10,9 @@ use tokenizers::normalizers::unicode::NFC;
 use tokenizers::normalizers::{Prepend, Replace, Sequence as Normalizers};
 use tokenizers::{AddedToken, Tokenizer as Inner};
 
-const TEXT_BYTES_MAX: usize = 16 << 20;
+const TEXT_BYTES_MAX: usize = 4 << 20;
 const JSON_BYTES_MAX: usize = 256 << 20;
+const PIECE_BYTES_MAX: usize = 4 << 10;
 const TOKENS_MAX: usize = 4 << 20;
 const SPACE: &str = "\u{2581}"; // what SentencePiece writes for a space
 
@@ -44,7 +45,7 @@ struct Token {
 }
 
 pub struct Tokenizer {
-    inner: Inner,            // finds special tokens in the text
+    inner: Inner,             // finds special tokens in the text
     literal: OnceLock<Inner>, // does not; made when first asked for
     bytes: Vec<u8>,
     tokens: Vec<Token>,
@@ -56,6 +57,12 @@ pub struct Tokenizer {
     pub strips_leading_space: bool,
 }
 
+/// The library would start a thread for each core; the threads here belong to the engine.
+fn never_in_parallel() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| tokenizers::utils::parallelism::set_parallelism(false));
+}
+
 fn library(error: tokenizers::Error) -> Error {
     Error::invalid(format!("the tokenizer: {error}"))
 }
@@ -65,9 +72,11 @@ impl Tokenizer {
         if spec.tokens.len() > TOKENS_MAX || spec.kinds.len() != spec.tokens.len() {
             return Err(Error::invalid("the vocabulary's sizes do not fit together"));
         }
-        let byte_level = match spec.model.as_str() {
-            "gpt2" => true,
-            "llama" => false,
+        never_in_parallel();
+        let (byte_level, mut inner) = match spec.model.as_str() {
+            "gpt2" => (true, byte_level_bpe(&spec)?),
+            "llama" => (false, sentencepiece_bpe(&spec, false)?),
+            "gemma4" => (false, sentencepiece_bpe(&spec, true)?),
             other => {
                 return Err(Error::unsupported(format!(
                     "tokenizers of type '{other}' cannot be built from GGUF; \
@@ -75,7 +84,6 @@ impl Tokenizer {
                 )))
             }
         };
-        let mut inner = if byte_level { byte_level_bpe(&spec)? } else { sentencepiece_bpe(&spec)? };
         for (special, wanted) in [(true, kind::CONTROL), (false, kind::USER)] {
             let added: Vec<AddedToken> = spec
                 .tokens
@@ -84,7 +92,8 @@ impl Tokenizer {
                 .filter(|(_, kind)| **kind == wanted)
                 .map(|(token, _)| AddedToken::from(token.clone(), special).normalized(false))
                 .collect();
-            let done = if special { inner.add_special_tokens(added) } else { inner.add_tokens(added) };
+            let done =
+                if special { inner.add_special_tokens(added) } else { inner.add_tokens(added) };
             done.map_err(library)?;
         }
         let mut tokenizer = Tokenizer {
@@ -109,6 +118,7 @@ impl Tokenizer {
         if json.len() > JSON_BYTES_MAX || config_json.len() > JSON_BYTES_MAX {
             return Err(Error::too_large("tokenizer.json is larger than 256 MiB"));
         }
+        never_in_parallel();
         let inner = Inner::from_bytes(json).map_err(library)?;
         let byte_level = matches!(inner.get_decoder(), Some(DecoderWrapper::ByteLevel(_)));
         let config: serde_json::Value = if config_json.is_empty() {
@@ -185,7 +195,7 @@ impl Tokenizer {
 
     pub fn encode(&self, text: &str, add_special: bool, parse_special: bool) -> Result<Vec<u32>> {
         if text.len() > TEXT_BYTES_MAX {
-            return Err(Error::too_large("a text is longer than 16 MiB"));
+            return Err(Error::too_large("a text is longer than 4 MiB"));
         }
         let inner = if parse_special {
             &self.inner
@@ -211,21 +221,26 @@ impl Tokenizer {
     }
 }
 
+fn named_merges(spec: &Spec) -> Result<Vec<(String, String)>> {
+    // A piece may begin with a space in a vocabulary without the byte-level alphabet, none is empty.
+    let cut = |merge: &String| {
+        let space = merge.char_indices().skip(1).find(|(_, c)| *c == ' ')?.0;
+        Some((merge[..space].to_string(), merge[space + 1..].to_string()))
+    };
+    let merges: Option<Vec<_>> = spec.merges.iter().map(cut).collect();
+    merges.ok_or_else(|| Error::invalid("a merge is not two pieces and a space"))
+}
+
 fn byte_level_bpe(spec: &Spec) -> Result<Inner> {
-    let merges: Option<Vec<(String, String)>> = spec
-        .merges
-        .iter()
-        .map(|m| m.split_once(' ').map(|(a, b)| (a.to_string(), b.to_string())))
-        .collect();
-    let merges = merges.ok_or_else(|| Error::invalid("a merge is not two pieces and a space"))?;
+    let setup = pre_tokenizer::byte_level(&spec.pre)?;
     let model = BPE::builder()
-        .vocab_and_merges(vocabulary(spec), merges)
-        .ignore_merges(matches!(spec.pre.as_str(), "llama3" | "llama-v3" | "llama-bpe" | "falcon3"))
+        .vocab_and_merges(vocabulary(spec), named_merges(spec)?)
+        .ignore_merges(setup.whole_words)
         .build()
         .map_err(library)?;
     let mut inner = Inner::new(model);
-    inner.with_pre_tokenizer(Some(pre_tokenizer::byte_level(&spec.pre)?));
-    if spec.pre == "qwen2" {
+    inner.with_pre_tokenizer(Some(setup.steps));
+    if setup.nfc {
         inner.with_normalizer(Some(NFC)).map_err(library)?;
     }
     Ok(inner)
@@ -233,16 +248,22 @@ fn byte_level_bpe(spec: &Spec) -> Result<Inner> {
 
 /// SentencePiece files hold scores, not merges: every way to cut a piece into two pieces is a merge,
 /// and the piece with the better score is made first.
-fn sentencepiece_bpe(spec: &Spec) -> Result<Inner> {
+fn merges_by_score(
+    spec: &Spec,
+    vocab: &ahash::AHashMap<String, u32>,
+) -> Result<Vec<(String, String)>> {
     if spec.scores.len() != spec.tokens.len() {
         return Err(Error::invalid("the vocabulary has no scores"));
     }
-    let vocab = vocabulary(spec);
-    let mut order: Vec<usize> = (0..spec.tokens.len()).filter(|i| spec.kinds[*i] == kind::NORMAL).collect();
+    let normal = (0..spec.tokens.len()).filter(|i| spec.kinds[*i] == kind::NORMAL);
+    let mut order: Vec<usize> = normal.collect();
     order.sort_by(|a, b| spec.scores[*b].total_cmp(&spec.scores[*a]));
     let mut merges = Vec::new();
     for index in order {
         let piece = &spec.tokens[index];
+        if piece.len() > PIECE_BYTES_MAX {
+            return Err(Error::invalid("a token of the vocabulary is longer than 4 KiB"));
+        }
         let mut cuts: Vec<(u32, u32, String, String)> = piece
             .char_indices()
             .skip(1)
@@ -254,7 +275,15 @@ fn sentencepiece_bpe(spec: &Spec) -> Result<Inner> {
         cuts.sort();
         merges.extend(cuts.into_iter().map(|(_, _, left, right)| (left, right)));
     }
-    let mut builder = BPE::builder().vocab_and_merges(vocab, merges).fuse_unk(true).byte_fallback(true);
+    Ok(merges)
+}
+
+/// BPE on the text itself, with U+2581 for a space and single bytes for what no piece covers.
+fn sentencepiece_bpe(spec: &Spec, has_merges: bool) -> Result<Inner> {
+    let vocab = vocabulary(spec);
+    let merges = if has_merges { named_merges(spec)? } else { merges_by_score(spec, &vocab)? };
+    let mut builder =
+        BPE::builder().vocab_and_merges(vocab, merges).fuse_unk(true).byte_fallback(true);
     if let Some(unk) = usize::try_from(spec.unk).ok().and_then(|id| spec.tokens.get(id)) {
         builder = builder.unk_token(unk.clone());
     }

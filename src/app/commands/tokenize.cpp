@@ -6,12 +6,12 @@
 #include "app/command.h"
 #include "app/fake_model.h"
 #include "app/flags.h"
-#include "app/load_model.h"
 #include "app/models.h"
 #include "app/token_ids.h"
 #include "base/log.h"
 #include "engine/byte_tokenizer.h"
 #include "json/json.h"
+#include "registry/gguf_text.h"
 #include "wire/openai.h"
 
 namespace dunlin {
@@ -58,7 +58,7 @@ Vocabulary load_vocabulary(const ModelEntry& entry) {
     }
     auto file = GgufFile::open(entry.path);
     if (!file) exit_with(file.error());
-    auto tokenizer = load_tokenizer(**file);
+    auto tokenizer = tokenizer_from_gguf(**file);
     if (!tokenizer) exit_with(tokenizer.error());
     out.file = std::move(*file);
     out.tokenizer = std::move(*tokenizer);
