@@ -6,6 +6,8 @@ import os
 import pathlib
 import subprocess
 import time
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -208,15 +210,17 @@ def test_the_file_is_looked_for_where_the_user_keeps_it_and_nowhere_else(tmp_pat
 
 def test_a_server_takes_its_settings(tmp_path):
     (tmp_path / "dunlin").mkdir()
-    (tmp_path / "dunlin/config.toml").write_text("[server]\nlog_level = \"warning\"\n[limits]\nprompt_characters_max = 5\n"
-                    "response_tokens_max = 3\n")
+    (tmp_path / "dunlin/config.toml").write_text(
+        "[server]\nlog_level = \"warning\"\n[limits]\nprompt_characters_max = 5\nresponse_tokens_max = 3\n")
     one = Server(tmp_path, "fake", XDG_CONFIG_HOME=str(tmp_path)).wait()
     try:
         def ask(text):
-            return subprocess.run(
-                ["curl", "-s", one.url + "/v1/completions", "-d",
-                 json.dumps({"prompt": text, "max_tokens": 50, "ignore_eos": True})],
-                capture_output=True, text=True, timeout=60, check=True).stdout
+            body = json.dumps({"prompt": text, "max_tokens": 50, "ignore_eos": True}).encode()
+            try:
+                with urllib.request.urlopen(one.url + "/v1/completions", body, timeout=60) as answer:
+                    return answer.read()
+            except urllib.error.HTTPError as error:
+                return error.read()
         assert json.loads(ask("abcde"))["usage"]["completion_tokens"] == 3
         assert "5" in json.loads(ask("abcdef"))["error"]["message"]
         assert "request" not in one.output()
