@@ -19,13 +19,13 @@
 namespace dunlin {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using SteadyClock = std::chrono::steady_clock;
 constexpr int kPasses = 4;
 constexpr uint64_t kReadBytes = uint64_t{1} << 30;
 constexpr uint64_t kMultiplyRounds = 20'000'000;
 
-double seconds_since(Clock::time_point begin) {
-    return std::chrono::duration<double>(Clock::now() - begin).count();
+double seconds_since(SteadyClock::time_point begin) {
+    return std::chrono::duration<double>(SteadyClock::now() - begin).count();
 }
 
 double read_rate(Team& team) {
@@ -33,7 +33,7 @@ double read_rate(Team& team) {
     double best = 0;
     for (int pass = 0; pass < kPasses; ++pass) {
         std::atomic<uint64_t> sum{0};
-        const auto begin = Clock::now();
+        const auto begin = SteadyClock::now();
         team.run([&](Worker& worker) {
             const size_t part = data.size() / worker.size() / 8 * 8;
             uint64_t lanes[8] = {};
@@ -99,7 +99,7 @@ double multiply_rate(Team& team, const Multiply& multiply) {
     double best = 0;
     for (int pass = 0; pass < kPasses; ++pass) {
         std::atomic<int> finite{0};
-        const auto begin = Clock::now();
+        const auto begin = SteadyClock::now();
         team.run([&](Worker&) { finite += multiply.run(kMultiplyRounds) < 100 ? 1 : 0; });
         CHECK(finite == static_cast<int>(team.size()));
         const double done = static_cast<double>(kMultiplyRounds) * kChains * multiply.lanes;
