@@ -110,6 +110,13 @@ def model(root):
     return [(f"{file_name}, out of {package}", MODEL_LICENCE)]
 
 
+def second_engine(root):
+    """llama.cpp, which a crate carries whole."""
+    text = (root / "third_party/llamacpp/Cargo.toml").read_text(encoding="utf-8")
+    crate, version = re.search(r'^(llama-cpp-sys-2) = \{ version = "=([\d.]+)"', text, re.MULTILINE).groups()
+    return [(f"llama.cpp, out of {crate} {version}", "MIT")]
+
+
 def notice(root):
     parts = ["Dunlin\nLicensed under the Apache License, Version 2.0; see LICENSE.\n\n"
              "Written by tools/notice.py; do not edit.\n"]
@@ -117,6 +124,7 @@ def notice(root):
         ("The program is linked with these libraries of the system", system_libraries(root)),
         ("and with these Rust crates", linked_crates(cargo_metadata(root))),
         ("The web page is made of, or with, these npm packages", page_packages(root)),
+        ("Built with DUNLIN_LLAMACPP it is linked with", second_engine(root)),
         ("The default model is fetched, not shipped", model(root)),
     ]
     for title, rows in sections:

@@ -218,8 +218,7 @@ TEST(TemplateBounds, NoValueContainsItself) {
           "{% set ns = namespace() %}{% set ns.a = [ns] %}{{ ns.a }}",
           "{% set n = namespace %}{% set ns = n() %}{% set ns.a = [ns] %}{{ ns.a }}",
           "{% set ns = namespace() %}{% set y = ns %}{% set ns.a = y %}{{ ns.a }}",
-          "{% set ns = namespace() %}{% macro f(y) %}{% set y.a = y %}{{ y }}{% endmacro %}{{ "
-          "f(ns) }}",
+          "{% set n = namespace() %}{% macro f(y) %}{% set y.a = y %}{{y}}{% endmacro %}{{ f(n) }}",
           "{% set ns = namespace() %}{% macro f() %}{{ varargs }}{% endmacro %}{{ f(ns) }}",
           "{% for ns in [namespace()] %}{% set ns.a = ns %}{{ ns }}{% endfor %}",
           "{% set ns = checked_namespace() %}{% set ns.a = ns %}{{ ns }}"})
