@@ -1,6 +1,7 @@
 #include "app/token_ids.h"
 
 #include <charconv>
+#include <memory>
 
 namespace dunlin {
 
@@ -13,8 +14,8 @@ std::optional<std::vector<TokenId>> parse_token_ids(std::string_view text) {
         while (item.starts_with(' ')) item.remove_prefix(1);
         while (item.ends_with(' ')) item.remove_suffix(1);
         TokenId id = 0;
-        const char* end = item.data() + item.size();
-        const auto [at, error] = std::from_chars(item.data(), end, id);
+        const char* const end = std::to_address(item.end());
+        const auto [at, error] = std::from_chars(std::to_address(item.begin()), end, id);
         if (error != std::errc() || at != end || id < 0) return std::nullopt;
         out.push_back(id);
         if (last) return out;

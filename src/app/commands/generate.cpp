@@ -85,8 +85,8 @@ Json likeliest(const std::vector<TokenLogprob>& logprobs) {
     return out;
 }
 
-void print_json(const std::vector<TokenId>& prompt, const Outcome& outcome, bool logprobs,
-                double load_ms) {
+void print_answer(const std::vector<TokenId>& prompt, const Outcome& outcome, bool logprobs,
+                  double load_ms) {
     const Timings& timings = outcome.done.timings;
     Json times(Json::Object{});
     times.set("load_ms", load_ms)
@@ -152,7 +152,7 @@ void generate(const CommandFlags& flags, const GenerateOptions& options) {
     const auto log = (*engine)->submit(std::move(*prepared), {});
     const Outcome outcome = follow(*log, !options.json);
     if (options.json)
-        print_json(prompt, outcome, options.logprobs.has_value(), load_ms);
+        print_answer(prompt, outcome, options.logprobs.has_value(), load_ms);
     else
         std::printf("\n");
 }

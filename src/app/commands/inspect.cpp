@@ -86,7 +86,7 @@ std::vector<uint64_t> dimensions(const Shape& shape) {
     return out;
 }
 
-void print_text(const std::string& path, const GgufFile& file, const ModelFacts& facts) {
+void print_file_text(const std::string& path, const GgufFile& file, const ModelFacts& facts) {
     std::printf("%s\nGGUF version %u, %" PRIu64 " bytes\n", path.c_str(), file.version(),
                 file.file_bytes());
     std::printf("%s, %.1f million parameters, mostly %s, context %u tokens\n\nMetadata\n",
@@ -113,7 +113,7 @@ void print_text(const std::string& path, const GgufFile& file, const ModelFacts&
     }
 }
 
-void print_json(const std::string& path, const GgufFile& file, const ModelFacts& facts) {
+void print_file_json(const std::string& path, const GgufFile& file, const ModelFacts& facts) {
     Json metadata(Json::Object{});
     for (const auto key : file.keys())
         metadata.set(lossy_utf8(key), std::visit(ToJson{}, *file.value(key)));
@@ -147,7 +147,7 @@ void inspect(const ModelEntry& entry, bool json) {
     if (!file) exit_with(file.error());
     const auto facts = inspect_model(entry);
     if (!facts) exit_with(facts.error());
-    (json ? print_json : print_text)(entry.path, **file, *facts);
+    (json ? print_file_json : print_file_text)(entry.path, **file, *facts);
 }
 
 }  // namespace

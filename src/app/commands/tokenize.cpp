@@ -65,7 +65,7 @@ Vocabulary load_vocabulary(const ModelEntry& entry) {
     return out;
 }
 
-void print_json(const Json& value) {
+void print_object(const Json& value) {
     const auto text = write_json(value);
     if (!text) exit_with(text.error());
     std::printf("%s\n", text->c_str());
@@ -85,7 +85,7 @@ void decode(const Vocabulary& vocabulary, const TokenizeOptions& options) {
     }
     Json out(Json::Object{});
     out.set("tokens", to_json(*ids)).set("text", *text);
-    print_json(out);
+    print_object(out);
 }
 
 void encode(const Vocabulary& vocabulary, const TokenizeOptions& options) {
@@ -98,7 +98,7 @@ void encode(const Vocabulary& vocabulary, const TokenizeOptions& options) {
         for (const TokenId id : *ids) pieces.emplace_back(lossy_utf8(vocabulary.piece(id)));
         Json out(Json::Object{});
         out.set("tokens", to_json(*ids)).set("pieces", std::move(pieces));
-        print_json(out);
+        print_object(out);
     } else if (options.ids) {
         std::printf("%s\n", to_text(*ids).c_str());
     } else {

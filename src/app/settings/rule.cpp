@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <memory>
 
 #include <arpa/inet.h>
 
@@ -53,7 +54,7 @@ std::vector<std::string> parse_list(std::string_view text) {
     return out;
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
     std::string out = "\"";
     for (const char c : text) {
         const auto byte = static_cast<unsigned char>(c);
@@ -79,17 +80,17 @@ struct Literal {
         std::string out(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
         return out.find_first_of(".en") == out.npos ? out + ".0" : out;
     }
-    std::string operator()(const std::string& text) const { return quoted(text); }
+    std::string operator()(const std::string& text) const { return in_quotes(text); }
     std::string operator()(const std::vector<std::string>& list) const {
         std::string out = "[";
-        for (const auto& item : list) out += (out.size() > 1 ? ", " : "") + quoted(item);
+        for (const auto& item : list) out += (out.size() > 1 ? ", " : "") + in_quotes(item);
         return out + "]";
     }
     std::string operator()(const std::map<std::string, std::string, std::less<>>& map) const {
         if (map.empty()) return "{}";
         std::string out = "{ ";
         for (const auto& [key, value] : map)
-            out += (out.size() > 2 ? ", " : "") + quoted(key) + " = " + quoted(value);
+            out += (out.size() > 2 ? ", " : "") + in_quotes(key) + " = " + in_quotes(value);
         return out + " }";
     }
 };
@@ -153,7 +154,7 @@ std::string Rule::describe() const {
         case Kind::Choice: {
             std::string out = "one of";
             for (const auto choice : choices)
-                out += (choice == choices.front() ? " " : ", ") + quoted(choice);
+                out += (choice == choices.front() ? " " : ", ") + in_quotes(choice);
             return out;
         }
         case Kind::Text:
@@ -180,15 +181,15 @@ std::optional<SettingValue> Rule::parse(std::string_view text) const {
             return std::nullopt;
         case Kind::Integer: {
             int64_t number = 0;
-            const char* end = text.data() + text.size();
-            const auto [at, error] = std::from_chars(text.data(), end, number);
+            const char* const end = std::to_address(text.end());
+            const auto [at, error] = std::from_chars(std::to_address(text.begin()), end, number);
             if (error != std::errc() || at != end) return std::nullopt;
             return number;
         }
         case Kind::Number: {
             double number = 0;
-            const char* end = text.data() + text.size();
-            const auto [at, error] = std::from_chars(text.data(), end, number);
+            const char* const end = std::to_address(text.end());
+            const auto [at, error] = std::from_chars(std::to_address(text.begin()), end, number);
             if (error != std::errc() || at != end) return std::nullopt;
             return number;
         }
