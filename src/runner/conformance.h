@@ -30,8 +30,8 @@ struct Subject {
     std::string name;
     std::function<std::unique_ptr<Runner>(bool calm)> make;
 };
-inline void PrintTo(const Subject& subject, std::ostream* out) {
-    *out << subject.name;
+inline std::ostream& operator<<(std::ostream& out, const Subject& subject) {
+    return out << subject.name;
 }
 inline std::string name_of(const testing::TestParamInfo<Subject>& info) {
     return info.param.name;
