@@ -121,8 +121,12 @@ void multiply_rows(const PackedMatrix& matrix, const std::byte* panel, const Qua
             }
         }
     }
+    // Through memory, once: a loop that is too long to unroll would keep `acc` there all the time.
+    float sums_of[N * 16];
+    for (int t = 0; t < N; ++t) V::store(sums_of + t * 16, acc[t]);
     for (int t = 0; t < N; ++t)
-        finish<V>(out + t * out_stride, add_outliers<V, S>(matrix, panel, x, row + t, acc[t]), add);
+        finish<V>(out + t * out_stride,
+                  add_outliers<V, S>(matrix, panel, x, row + t, V::load(sums_of + t * 16)), add);
 }
 
 /// Calls `body.template operator()<N>(row)` for runs of N rows, N as large as allowed.
