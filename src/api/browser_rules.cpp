@@ -5,13 +5,6 @@
 namespace dunlin {
 namespace {
 
-std::string lower(std::string_view text) {
-    std::string out(text);
-    for (char& c : out)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    return out;
-}
-
 bool all_of(std::string_view text, std::string_view allowed) {
     return !text.empty() && text.find_first_not_of(allowed) == text.npos;
 }
@@ -21,7 +14,7 @@ std::string host_name(std::string_view host) {
     const bool bracketed = host.starts_with('[');
     const auto colon = host.find(':', bracketed ? std::min(host.find(']'), host.size()) : 0);
     if (colon != host.npos && !all_of(host.substr(colon + 1), "0123456789")) return {};
-    return lower(host.substr(0, colon));
+    return lower_case(host.substr(0, colon));
 }
 
 bool is_loopback(std::string_view name) {
@@ -44,7 +37,7 @@ bool is_allowed(const ApiSettings& settings, std::string_view host) {
 bool is_json(std::string_view content_type) {
     auto type = content_type.substr(0, content_type.find(';'));
     while (type.ends_with(' ') || type.ends_with('\t')) type.remove_suffix(1);
-    return lower(type) == "application/json";
+    return lower_case(type) == "application/json";
 }
 
 bool is_from_browser(const HttpRequest& request) {

@@ -57,9 +57,7 @@ class EngineTest : public testing::Test {
         Result result{.tokens{choices}, .texts{choices}, .finished{choices}, .usage{}, .error{}};
         bool started = false;
         for (uint64_t at = 0;;) {
-            std::promise<void> ready;
-            log.wake_on_event(at, [&]() noexcept { ready.set_value(); });
-            ready.get_future().wait();
+            wait_for_event(log, at);
             std::vector<Event> events;
             at += log.read(at, 1, events);
             const Event& event = events.at(0);
@@ -97,9 +95,7 @@ class EngineTest : public testing::Test {
     template <class Kind>
     static void wait_for(Generation& log) {
         for (uint64_t at = 0;; ++at) {
-            std::promise<void> ready;
-            log.wake_on_event(at, [&]() noexcept { ready.set_value(); });
-            ready.get_future().wait();
+            wait_for_event(log, at);
             std::vector<Event> events;
             log.read(at, 1, events);
             if (std::holds_alternative<Kind>(events.at(0))) return;

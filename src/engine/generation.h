@@ -88,4 +88,8 @@ class Generation {
     virtual void cancel() noexcept = 0;
 };
 
+/// Blocks until there is an event numbered `from`. For readers with a thread of their own; never on
+/// the engine's.
+void wait_for_event(Generation& log, uint64_t from);
+
 }  // namespace dunlin

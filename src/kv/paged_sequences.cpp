@@ -83,17 +83,12 @@ Expected<SeqId> PagedSequences::open(Digest domain, std::span<const TokenId> pro
     const PagedSettings& settings = state_->settings;
     const uint64_t room = uint64_t{settings.blocks_total} * kBlockTokens;
     const uint64_t most = std::min<uint64_t>(settings.sequence_tokens_max, room);
-    if (tokens_max > most)
-        return fail(Code::TooLong, "a sequence of " + std::to_string(tokens_max) +
-                                       " tokens can never fit; at most " + std::to_string(most) +
-                                       " do");
-    if (prompt.size() > tokens_max)
-        return fail(Code::TooLong, "a prompt of " + std::to_string(prompt.size()) +
-                                       " tokens does not fit into a sequence of " +
-                                       std::to_string(tokens_max));
-    if (state_->sequences.size() >= settings.sequences_max)
-        return fail(Code::NoRoom, "all " + std::to_string(settings.sequences_max) +
-                                      " places for sequences are taken");
+    if (auto refused = refuse_opening({.prompt_tokens = prompt.size(),
+                                       .tokens_max = tokens_max,
+                                       .tokens_most = most,
+                                       .open = static_cast<uint32_t>(state_->sequences.size()),
+                                       .sequences_max = settings.sequences_max}))
+        return std::unexpected(std::move(*refused));
     while (state_->next == 0 || state_->sequences.contains(state_->next)) ++state_->next;
     const SeqId seq = state_->next++;
     State::Sequence& s = state_->sequences[seq];
@@ -247,10 +242,6 @@ void PagedSequences::close(SeqId seq, Keep keep) {
             if (state_->pool.references(block) == 1) state_->forget(block);
     state_->drop_blocks(s, 0);
     state_->sequences.erase(seq);
-}
-
-bool PagedSequences::is_open(SeqId seq) const {
-    return state_->sequences.contains(seq);
 }
 
 uint32_t PagedSequences::length(SeqId seq) const {

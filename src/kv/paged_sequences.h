@@ -41,7 +41,6 @@ class PagedSequences {
     bool reserve(SeqId seq, uint32_t tokens);
     uint32_t trim(SeqId seq, uint32_t length);
     void close(SeqId seq, Keep keep);
-    bool is_open(SeqId seq) const;
     uint32_t length(SeqId seq) const;
     Room room() const;
 

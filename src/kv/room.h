@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
+#include "base/error.h"
 #include "base/ids.h"
 
 namespace dunlin {
@@ -25,6 +27,15 @@ struct Room {
     uint32_t sequences_free = 0;
     uint32_t granule = 1;  // room is given in pieces of so many tokens
 };
+
+/// What a sequence asks for when it opens, and what there is.
+struct Opening {
+    uint64_t prompt_tokens = 0, tokens_max = 0;  // asked for
+    uint64_t tokens_most = 0;                    // the longest sequence that can ever fit
+    uint32_t open = 0, sequences_max = 0;
+};
+/// TooLong where it can never fit, NoRoom where it cannot now, nothing where it may open.
+std::optional<Error> refuse_opening(const Opening& opening);
 
 /// What becomes of a closed sequence's state.
 enum class Keep : uint8_t { Cached, Nothing };

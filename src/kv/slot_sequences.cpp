@@ -85,17 +85,12 @@ SlotSequences::~SlotSequences() = default;
 Expected<SeqId> SlotSequences::open(Digest domain, std::span<const TokenId> prompt,
                                     uint32_t tokens_max) {
     const SlotSettings& settings = state_->settings;
-    if (tokens_max > settings.slot_tokens)
-        return fail(Code::TooLong, "a sequence of " + std::to_string(tokens_max) +
-                                       " tokens can never fit; at most " +
-                                       std::to_string(settings.slot_tokens) + " do");
-    if (prompt.size() > tokens_max)
-        return fail(Code::TooLong, "a prompt of " + std::to_string(prompt.size()) +
-                                       " tokens does not fit into a sequence of " +
-                                       std::to_string(tokens_max));
-    if (state_->sequences.size() >= settings.slots)
-        return fail(Code::NoRoom,
-                    "all " + std::to_string(settings.slots) + " places for sequences are taken");
+    if (auto refused = refuse_opening({.prompt_tokens = prompt.size(),
+                                       .tokens_max = tokens_max,
+                                       .tokens_most = settings.slot_tokens,
+                                       .open = static_cast<uint32_t>(state_->sequences.size()),
+                                       .sequences_max = settings.slots}))
+        return std::unexpected(std::move(*refused));
     while (state_->next == 0 || state_->sequences.contains(state_->next)) ++state_->next;
     const SeqId seq = state_->next++;
     State::Sequence& s = state_->sequences[seq];
@@ -171,10 +166,6 @@ void SlotSequences::close(SeqId seq, Keep keep) {
     if (s.slot && keep == Keep::Nothing) state_->cut(*s.slot, 0);
     state_->leave(s);
     state_->sequences.erase(seq);
-}
-
-bool SlotSequences::is_open(SeqId seq) const {
-    return state_->sequences.contains(seq);
 }
 
 uint32_t SlotSequences::length(SeqId seq) const {

@@ -1,5 +1,5 @@
 // Attention as a layer: rotate queries and keys, store keys and values, then let every query look
-// at what its sequence has stored. Storing ends at a barrier, so that a row reads only stored
+// at what its sequence has stored. That waits for all storing, so that a row reads only stored
 // halves, also of its own step: what was computed a moment ago and what was cached give the same
 // bits.
 

@@ -66,6 +66,9 @@ class Exchange {
     virtual void set_route(std::string_view pattern) = 0;
 };
 
+/// ASCII letters in lower case, whatever the locale: names of fields, hosts and media types.
+std::string lower_case(std::string_view text);
+
 /// What became of one exchange, for the access log.
 struct Served {
     const HttpRequest& request;

@@ -35,13 +35,6 @@ std::string_view trim(std::string_view text) {
     return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
 }
 
-std::string lower(std::string_view text) {
-    std::string out(text);
-    for (char& c : out)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    return out;
-}
-
 }  // namespace
 
 struct RequestParser::Parts {
@@ -111,7 +104,7 @@ bool RequestParser::Parts::check_fields(std::string_view lines) {
         if (name.size() == line.size() || name.empty() ||
             !std::all_of(name.begin(), name.end(), is_token_char))
             return refuse(400, "a header field is not of the form 'name: value'");
-        request.headers.emplace_back(lower(name), trim(line.substr(name.size() + 1)));
+        request.headers.emplace_back(lower_case(name), trim(line.substr(name.size() + 1)));
     }
     return true;
 }
@@ -126,12 +119,12 @@ bool RequestParser::Parts::check_framing() {
     if (lengths + codings > 1) return refuse(400, "the length of the body is given more than once");
     if (lengths == 1 && !is_digits(request.header("content-length")))
         return refuse(400, "Content-Length is not a number");
-    if (codings == 1 && lower(request.header("transfer-encoding")) != "chunked")
+    if (codings == 1 && lower_case(request.header("transfer-encoding")) != "chunked")
         return refuse(400, "the only Transfer-Encoding that is understood is chunked");
     if (codings == 1 && old) return refuse(400, "HTTP/1.0 has no Transfer-Encoding");
     if (count("host") > 1 || (count("host") == 0 && !old))
         return refuse(400, "a request needs exactly one Host");
-    const std::string expect = lower(request.header("expect"));
+    const std::string expect = lower_case(request.header("expect"));
     if (!expect.empty() && !old && expect != "100-continue")
         return refuse(417, "the only Expect that is understood is 100-continue");
     wants_continue = expect == "100-continue" && !old;
@@ -141,7 +134,7 @@ bool RequestParser::Parts::check_framing() {
 /// Clients of a proxy send "http://host/path"; that host then counts, not the field's.
 bool RequestParser::Parts::place_target() {
     std::string& target = request.target;
-    const auto scheme = lower(target.substr(0, 8));
+    const auto scheme = lower_case(target.substr(0, 8));
     const size_t skip = scheme.starts_with("http://") ? 7 : scheme == "https://" ? 8 : 0;
     if (skip > 0) {
         const auto end = std::min(target.find_first_of("/?", skip), target.size());

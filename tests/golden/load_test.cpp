@@ -8,7 +8,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
-#include <future>
 #include <map>
 #include <random>
 #include <string>
@@ -209,9 +208,7 @@ struct EngineAnswer {
 EngineAnswer read(Generation& log) {
     EngineAnswer out;
     for (uint64_t at = 0;; ++at) {
-        std::promise<void> ready;
-        log.wake_on_event(at, [&]() noexcept { ready.set_value(); });
-        ready.get_future().wait();
+        wait_for_event(log, at);
         std::vector<Event> events;
         log.read(at, 1, events);
         if (const auto* text = std::get_if<Text>(&events.at(0))) {

@@ -9,9 +9,9 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 
 #include "formats/gguf.h"
+#include "golden/golden.h"
 #include "gtest/gtest.h"
 #include "json/json.h"
 #include "registry/gguf_text.h"
@@ -22,30 +22,14 @@ namespace {
 std::string golden_folder, data_folder, default_model;
 constexpr int64_t kNow = 1'700'000'000;
 
-std::string contents(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    EXPECT_TRUE(file) << path;
-    std::stringstream text;
-    text << file.rdbuf();
-    return text.str();
-}
-
 Json golden(const std::string& name) {
-    auto json = read_json(contents(golden_folder + "/" + name));
-    EXPECT_TRUE(json) << name;
-    return json ? std::move(*json) : Json();
+    return read_golden(golden_folder + "/" + name);
 }
 
 const Json::Array& rows(const Json& json, std::string_view key) {
     const Json* found = json.find(key);
     EXPECT_TRUE(found != nullptr && found->array() != nullptr) << key;
     return *found->array();
-}
-
-std::vector<TokenId> ids(const Json& array) {
-    std::vector<TokenId> out;
-    for (const Json& one : *array.array()) out.push_back(static_cast<TokenId>(one.number()));
-    return out;
 }
 
 std::unique_ptr<GgufFile> open(const std::string& path) {

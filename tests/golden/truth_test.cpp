@@ -6,12 +6,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <fstream>
 #include <map>
-#include <sstream>
 
 #include "formats/gguf.h"
 #include "formats/model_config.h"
+#include "golden/golden.h"
 #include "gtest/gtest.h"
 #include "json/json.h"
 #include "kernels/reference/dequantize.h"
@@ -50,18 +49,7 @@ class PlainWeights final : public WeightSource {
 };
 
 Json golden(const std::string& name) {
-    std::ifstream file(golden_folder + "/" + name);
-    std::stringstream text;
-    text << file.rdbuf();
-    auto json = read_json(text.str());
-    EXPECT_TRUE(json) << name;
-    return json ? std::move(*json) : Json();
-}
-
-std::vector<TokenId> ids(const Json& array) {
-    std::vector<TokenId> out;
-    for (const Json& one : *array.array()) out.push_back(static_cast<TokenId>(one.number()));
-    return out;
+    return read_golden(golden_folder + "/" + name);
 }
 
 std::unique_ptr<Runner> make(const std::string& path, bool plain) {
@@ -175,14 +163,6 @@ TEST(Truth, TheDefaultModelInPlainNumbersGivesTheTokensOfTransformers) {
         EXPECT_EQ(greedy(*runner, ids(*prompt.find("tokens")), expected.size()), expected)
             << *prompt.find("text")->string();
     }
-}
-
-/// The logarithm of the sum of e^logit: what turns logits into log-probabilities.
-double log_sum(std::span<const float> logits) {
-    const float best = *std::max_element(logits.begin(), logits.end());
-    double total = 0;
-    for (const float logit : logits) total += std::exp(static_cast<double>(logit - best));
-    return std::log(total) + static_cast<double>(best);
 }
 
 /// How far `other` is from the distribution `from`, in nats (Kullback and Leibler).

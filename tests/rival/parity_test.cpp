@@ -7,11 +7,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <fstream>
-#include <sstream>
 
 #include "formats/gguf.h"
 #include "formats/model_config.h"
+#include "golden/golden.h"
 #include "gtest/gtest.h"
 #include "json/json.h"
 #include "runner/llamacpp/llamacpp_runner.h"
@@ -29,18 +28,7 @@ constexpr float kClearLead = 0.2F, kAimedLead = 0.05F;
 std::string golden_folder, model_path;
 
 Json golden() {
-    std::ifstream file(golden_folder + "/smollm2_135m_q4_1.json");
-    std::stringstream text;
-    text << file.rdbuf();
-    auto json = read_json(text.str());
-    EXPECT_TRUE(json);
-    return json ? std::move(*json) : Json();
-}
-
-std::vector<TokenId> ids(const Json& array) {
-    std::vector<TokenId> out;
-    for (const Json& one : *array.array()) out.push_back(static_cast<TokenId>(one.number()));
-    return out;
+    return read_golden(golden_folder + "/smollm2_135m_q4_1.json");
 }
 
 std::unique_ptr<Runner> unwrap(Expected<std::unique_ptr<Runner>> made) {
@@ -89,10 +77,7 @@ double perplexity(Runner& runner, std::span<const TokenId> tokens) {
     double sum = 0;
     compute(runner, tokens, [&](uint32_t at, std::span<const float> logits) {
         if (at + 1 == tokens.size()) return;
-        const double best = *std::max_element(logits.begin(), logits.end());
-        double total = 0;
-        for (const float logit : logits) total += std::exp(static_cast<double>(logit) - best);
-        sum += std::log(total) + best - logits[static_cast<size_t>(tokens[at + 1])];
+        sum += log_sum(logits) - static_cast<double>(logits[static_cast<size_t>(tokens[at + 1])]);
     });
     return std::exp(sum / static_cast<double>(tokens.size() - 1));
 }

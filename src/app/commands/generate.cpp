@@ -1,8 +1,6 @@
 #include <algorithm>
-#include <condition_variable>
 #include <cstdio>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <variant>
 
@@ -40,17 +38,8 @@ struct Outcome {
 /// Reads the events to the end; prints the text as it comes if asked to.
 Outcome follow(Generation& generation, bool print) {
     Outcome outcome;
-    std::mutex mutex;
-    std::condition_variable changed;
     for (uint64_t at = 0;;) {
-        bool ready = false;
-        generation.wake_on_event(at, [&]() noexcept {
-            const std::lock_guard lock(mutex);
-            ready = true;
-            changed.notify_one();
-        });
-        std::unique_lock lock(mutex);
-        changed.wait(lock, [&] { return ready; });
+        wait_for_event(generation, at);
         std::vector<Event> events;
         at += generation.read(at, 64, events);
         for (const Event& event : events) {

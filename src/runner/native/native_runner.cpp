@@ -7,10 +7,9 @@
 #include <thread>
 #include <vector>
 
-#include <unistd.h>
-
 #include "base/check.h"
 #include "base/checked.h"
+#include "base/os.h"
 #include "base/team.h"
 #include "kernels/kernels.h"
 #include "kv/paged_sequences.h"
@@ -152,10 +151,8 @@ uint64_t default_kv_tokens(const ModelConfig& config, uint64_t context) {
     const uint64_t padded = round_up<uint64_t>(config.head_dim, 16);
     const uint64_t token_bytes = uint64_t{config.num_hidden_layers} * config.num_key_value_heads *
                                  (config.head_dim + padded) * 2;
-    const auto pages = static_cast<uint64_t>(std::max(0L, sysconf(_SC_PHYS_PAGES)));
-    const auto page_bytes = static_cast<uint64_t>(std::max(0L, sysconf(_SC_PAGESIZE)));
     return std::max<uint64_t>(kBlockTokens,
-                              std::min(4 * context, pages * page_bytes / 4 / token_bytes));
+                              std::min(4 * context, physical_memory_bytes() / 4 / token_bytes));
 }
 
 }  // namespace

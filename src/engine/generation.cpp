@@ -1,0 +1,22 @@
+#include "engine/generation.h"
+
+#include <condition_variable>
+#include <mutex>
+
+namespace dunlin {
+
+void wait_for_event(Generation& log, uint64_t from) {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool ready = false;
+    log.wake_on_event(from, [&]() noexcept {
+        // Under the lock to the end: once it is free, all this may be gone.
+        const std::lock_guard lock(mutex);
+        ready = true;
+        changed.notify_one();
+    });
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return ready; });
+}
+
+}  // namespace dunlin
