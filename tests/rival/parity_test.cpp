@@ -1,6 +1,8 @@
-// Our engine and llama.cpp on the same file: along the answers that transformers gave, both must
-// choose the same token wherever the choice is clear, and both must find the golden text about
-// equally likely. Prints what it measured, because the figures are the interesting part.
+// Our engine and llama.cpp on the same file, each beside transformers on the same weights in f32:
+// along the answers that transformers gave, each must choose the same token wherever its choice is
+// clear, and find the golden text about as likely. The two are not held to each other: where they
+// part, this says which of them left the truth. Prints what it measured, because the figures are
+// the interesting part.
 //
 // usage: parity_test GOLDEN_FOLDER DEFAULT_MODEL.gguf
 
@@ -21,9 +23,9 @@ namespace {
 
 constexpr uint32_t kContext = 4096;
 
-/// Where both engines prefer their token by more than this, they must prefer the same. The aim is
-/// kAimedLead; 8-bit activations, which both use, move logits by more than that.
-constexpr float kClearLead = 0.2F, kAimedLead = 0.05F;
+/// A choice is clear where an engine prefers its token by more than this. Both multiply 8-bit
+/// activations; ours keeps the outliers among them exact, so less is a clear choice of ours.
+constexpr float kOurClearLead = 0.1F, kTheirClearLead = 0.5F, kSlightLead = 0.05F;
 
 std::string golden_folder, model_path;
 
@@ -114,24 +116,24 @@ TEST(Parity, PerplexityOfTheGoldenText) {
         show("llama.cpp, flash attention off", perplexity(*llamacpp(FlashAttention::Off), tokens));
     const double on =
         show("llama.cpp, flash attention on", perplexity(*llamacpp(FlashAttention::On), tokens));
-    // Both multiply with 8-bit activations, which cost about as much.
-    EXPECT_NEAR(ours / off, 1.0, 0.02);
-    EXPECT_NEAR(on / off, 1.0, 0.02);
+    EXPECT_NEAR(ours / truth, 1.0, 0.005);
+    EXPECT_NEAR(off / truth, 1.0, 0.02);
+    EXPECT_NEAR(on / truth, 1.0, 0.02);
 }
 
 /// How often an engine chose otherwise than it should have, and by how much at most.
 struct Differences {
-    size_t all = 0, above_aim = 0;
+    size_t all = 0, more_than_slight = 0;
     float largest_lead = 0;
 
     void add(float lead) {
         ++all;
-        above_aim += lead > kAimedLead ? 1 : 0;
+        more_than_slight += lead > kSlightLead ? 1 : 0;
         largest_lead = std::max(largest_lead, lead);
     }
     void print(const char* who, size_t rows) const {
         std::printf("%-28s %zu of %zu tokens differ, %zu with a lead above %.2f, at most %.3f\n",
-                    who, all, rows, above_aim, static_cast<double>(kAimedLead),
+                    who, all, rows, more_than_slight, static_cast<double>(kSlightLead),
                     static_cast<double>(largest_lead));
     }
 };
@@ -159,7 +161,8 @@ TEST(Parity, TheSameTokenWhereverTheChoiceIsClear) {
     both.print("native and llama.cpp:", rows);
     native_truth.print("native and transformers:", rows);
     llamacpp_truth.print("llama.cpp and transformers:", rows);
-    EXPECT_LE(both.largest_lead, kClearLead);
+    EXPECT_LE(native_truth.largest_lead, kOurClearLead);
+    EXPECT_LE(llamacpp_truth.largest_lead, kTheirClearLead);
 }
 
 }  // namespace
