@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "api/server.h"
-#include "api/workers.h"
+#include "base/workers.h"
 #include "json/json.h"
 #include "net/http.h"
 #include "net/router.h"
@@ -23,7 +23,19 @@ struct ApiContext {
 };
 
 using ExchangePtr = std::shared_ptr<Exchange>;
-using Endpoint = void (*)(ApiContext&, const ExchangePtr&, const Router::Match&);
+
+/// Who sends a request.
+struct Caller {
+    std::string owner;  // whose sessions and prefixes these are; empty: nobody needs a key
+};
+
+/// One request at its endpoint.
+struct Call {
+    ExchangePtr exchange;
+    Router::Match match;
+    Caller caller;
+};
+using Endpoint = void (*)(ApiContext&, const Call&);
 
 /// The rows of endpoints.def.
 struct EndpointRow {
@@ -35,8 +47,7 @@ struct EndpointRow {
 std::span<const EndpointRow> endpoint_rows();
 
 namespace endpoints {
-#define ENDPOINT(method, pattern, function, v1, summary) \
-    void function(ApiContext&, const ExchangePtr&, const Router::Match&);
+#define ENDPOINT(method, pattern, function, v1, summary) void function(ApiContext&, const Call&);
 #include "api/endpoints.def"
 #undef ENDPOINT
 }  // namespace endpoints

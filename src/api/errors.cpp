@@ -20,6 +20,7 @@ constexpr Row kRows[] = {
     {Code::TooLong, 400, kBadRequest, "context_length_exceeded", false},
     {Code::TooLarge, 413, kBadRequest, "too_large", false},
     {Code::NotFound, 404, kBadRequest, "not_found", false},
+    {Code::Conflict, 409, kBadRequest, "conflict", true},
     {Code::ModelNotFound, 404, kBadRequest, "model_not_found", false},
     {Code::Unauthorized, 401, kBadRequest, "invalid_api_key", false},
     {Code::Forbidden, 403, "permission_error", "forbidden", false},

@@ -75,7 +75,7 @@ void serve(ApiContext& api, const ExchangePtr& exchange) {
         const auto plain = pattern.starts_with("/v1/") ? pattern.substr(3) : pattern;
         for (const auto& row : kEndpoints)
             if (row.pattern == plain && row.method == api.router.method(found.match->route))
-                return row.run(api, exchange, *found.match);
+                return row.run(api, {exchange, *found.match, {}});
     }
     if (!found.allowed.empty()) return refuse_method(api, *exchange, found.allowed);
     refuse(api, *exchange, Error{Code::NotFound, "there is no such path here"});

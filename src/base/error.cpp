@@ -12,6 +12,8 @@ std::string_view to_string(Code code) {
             return "too_large";
         case Code::NotFound:
             return "not_found";
+        case Code::Conflict:
+            return "conflict";
         case Code::ModelNotFound:
             return "model_not_found";
         case Code::Unauthorized:

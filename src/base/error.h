@@ -15,6 +15,7 @@ enum class Code : uint8_t {
     TooLong,           // a prompt that the model's context can never hold
     TooLarge,          // a size above a limit of the server
     NotFound,          // no such thing (route, file, session)
+    Conflict,          // not while something else is under way
     ModelNotFound,     // a model that is not listed
     Unauthorized,      // no key, or an unknown one
     Forbidden,         // a key without the right

@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "net/websocket.h"
+
 namespace dunlin {
 
 using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
@@ -50,7 +52,8 @@ struct HttpResponse {
     int status = 200;
     HttpHeaders headers = {};
     std::string body = {};
-    std::unique_ptr<BodySource> stream = {};  // in place of body
+    std::unique_ptr<BodySource> stream = {};        // in place of body
+    std::unique_ptr<WebSocketPeer> websocket = {};  // status 101, after an upgrade request
 };
 
 /// One request and the way to answer it. [any thread]

@@ -7,7 +7,7 @@
 
 #include "api/answer.h"
 #include "api/context.h"
-#include "api/merged_generation.h"
+#include "chat/merged_generation.h"
 #include "wire/openai.h"
 
 namespace dunlin::endpoints {
@@ -205,12 +205,12 @@ void answer(ApiContext& api, const ExchangePtr& exchange, Dialect dialect) {
 
 }  // namespace
 
-void completions(ApiContext& api, const ExchangePtr& exchange, const Router::Match&) {
-    answer(api, exchange, Dialect::Completions);
+void completions(ApiContext& api, const Call& call) {
+    answer(api, call.exchange, Dialect::Completions);
 }
 
-void chat_completions(ApiContext& api, const ExchangePtr& exchange, const Router::Match&) {
-    answer(api, exchange, Dialect::Chat);
+void chat_completions(ApiContext& api, const Call& call) {
+    answer(api, call.exchange, Dialect::Chat);
 }
 
 }  // namespace dunlin::endpoints

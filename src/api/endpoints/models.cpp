@@ -24,18 +24,18 @@ Json model_json(const ModelInfo& model) {
 
 }  // namespace
 
-void list_models(ApiContext& api, const ExchangePtr& exchange, const Router::Match&) {
+void list_models(ApiContext& api, const Call& call) {
     Json::Array data;
     for (const auto& model : api.registry.list()) data.push_back(model_json(model));
-    exchange->respond(
+    call.exchange->respond(
         json_response(200, Json::Object{{"object", "list"}, {"data", std::move(data)}}));
 }
 
-void get_model(ApiContext& api, const ExchangePtr& exchange, const Router::Match& match) {
-    const auto id = api.registry.resolve(match.param("id"));
+void get_model(ApiContext& api, const Call& call) {
+    const auto id = api.registry.resolve(call.match.param("id"));
     const auto model = id ? api.registry.find(*id) : std::unexpected(id.error());
-    if (!model) return refuse(api, *exchange, model.error());
-    exchange->respond(json_response(200, model_json(*model)));
+    if (!model) return refuse(api, *call.exchange, model.error());
+    call.exchange->respond(json_response(200, model_json(*model)));
 }
 
 }  // namespace dunlin::endpoints

@@ -2,8 +2,8 @@
 
 namespace dunlin::endpoints {
 
-void health(ApiContext&, const ExchangePtr& exchange, const Router::Match&) {
-    exchange->respond(json_response(200, Json::Object{{"status", "ok"}}));
+void health(ApiContext&, const Call& call) {
+    call.exchange->respond(json_response(200, Json::Object{{"status", "ok"}}));
 }
 
 namespace {
@@ -25,7 +25,7 @@ bool is_able(const ApiContext& api, const ModelInfo& model, std::string& reason)
 
 }  // namespace
 
-void readiness(ApiContext& api, const ExchangePtr& exchange, const Router::Match&) {
+void readiness(ApiContext& api, const Call& call) {
     const auto chosen = api.registry.resolve("");
     bool ready = false;
     Json::Array models;
@@ -40,18 +40,19 @@ void readiness(ApiContext& api, const ExchangePtr& exchange, const Router::Match
     }
     ready = ready && !api.draining;
     const char* status = ready ? "ready" : api.draining ? "draining" : "not_ready";
-    exchange->respond(json_response(
+    call.exchange->respond(json_response(
         ready ? 200 : 503, Json::Object{{"status", status}, {"models", std::move(models)}}));
 }
 
-void metrics(ApiContext& api, const ExchangePtr& exchange, const Router::Match&) {
-    exchange->respond({.status = 200,
-                       .headers = {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}},
-                       .body = metrics_text(api.metrics)});
+void metrics(ApiContext& api, const Call& call) {
+    call.exchange->respond(
+        {.status = 200,
+         .headers = {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}},
+         .body = metrics_text(api.metrics)});
 }
 
-void openapi(ApiContext&, const ExchangePtr& exchange, const Router::Match&) {
-    exchange->respond(json_response(200, openapi_document()));
+void openapi(ApiContext&, const Call& call) {
+    call.exchange->respond(json_response(200, openapi_document()));
 }
 
 }  // namespace dunlin::endpoints

@@ -1,4 +1,4 @@
-#include "api/merged_generation.h"
+#include "chat/merged_generation.h"
 
 #include <algorithm>
 
