@@ -99,15 +99,12 @@ Json chunk_choice(const AnswerForm& form, uint32_t index, Json delta, Json logpr
 
 class Stream final : public BodySource {
  public:
-    Stream(AnswerForm form, std::shared_ptr<Generation> generation, Metrics& metrics)
-        : form_(std::move(form)), generation_(std::move(generation)), metrics_(metrics) {}
-    ~Stream() override {
-        if (!ended_) generation_->cancel();
-    }
+    Stream(AnswerForm form, TurnReader reader, Metrics& metrics)
+        : form_(std::move(form)), reader_(std::move(reader)), metrics_(metrics) {}
 
     Next pull(std::string& out) override {
         events_.clear();
-        next_ += generation_->read(next_, kEventsAtOnce, events_);
+        next_ += reader_->read(next_, kEventsAtOnce, events_);
         for (const Event& event : events_) {
             if (const auto* failed = std::get_if<Failed>(&event)) {
                 count_error(metrics_, failed->error);
@@ -123,13 +120,13 @@ class Stream final : public BodySource {
         return error_response(*refused_);
     }
     void wake_when_ready(std::move_only_function<void() noexcept> ready) override {
-        generation_->wake_on_event(next_, std::move(ready));
+        reader_->wake_on_event(next_, std::move(ready));
     }
     std::string_view idle_text() const override { return ": ping\n\n"; }
 
  private:
     AnswerForm form_;
-    std::shared_ptr<Generation> generation_;
+    TurnReader reader_;
     Metrics& metrics_;
     std::vector<Event> events_;
     std::optional<Error> refused_;
@@ -210,9 +207,8 @@ bool append_frames(const AnswerForm& form, const Event& event, std::string& out)
     return false;
 }
 
-std::unique_ptr<BodySource> answer_stream(AnswerForm form, std::shared_ptr<Generation> generation,
-                                          Metrics& metrics) {
-    return std::make_unique<Stream>(std::move(form), std::move(generation), metrics);
+std::unique_ptr<BodySource> answer_stream(AnswerForm form, TurnReader reader, Metrics& metrics) {
+    return std::make_unique<Stream>(std::move(form), std::move(reader), metrics);
 }
 
 }  // namespace dunlin

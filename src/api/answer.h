@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/metrics.h"
-#include "engine/generation.h"
+#include "chat/turn.h"
 #include "json/json.h"
 #include "net/http.h"
 #include "wire/parameters.h"
@@ -30,9 +30,8 @@ Json whole_answer(const AnswerForm& form, const std::vector<Event>& events);
 /// Appends the SSE frames of one event. Returns true after the last.
 bool append_frames(const AnswerForm& form, const Event& event, std::string& out);
 
-/// The SSE body that follows a Generation; a failure before its first event becomes a plain error
-/// response. Cancels the Generation when dropped before the end. `metrics` counts failures.
-std::unique_ptr<BodySource> answer_stream(AnswerForm form, std::shared_ptr<Generation> generation,
-                                          Metrics& metrics);
+/// The SSE body that follows a turn; a failure before its first event becomes a plain error
+/// response. `metrics` counts failures.
+std::unique_ptr<BodySource> answer_stream(AnswerForm form, TurnReader reader, Metrics& metrics);
 
 }  // namespace dunlin

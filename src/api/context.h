@@ -2,12 +2,16 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
+#include <string>
 
 #include "api/server.h"
 #include "base/workers.h"
+#include "chat/turns.h"
 #include "json/json.h"
 #include "net/http.h"
 #include "net/router.h"
+#include "sessions/sessions.h"
 
 namespace dunlin {
 
@@ -15,10 +19,12 @@ namespace dunlin {
 struct ApiContext {
     ApiSettings settings;
     Registry& registry;
+    Sessions& sessions;
     Metrics& metrics;
     const Clock& clock;
     Router router;
     Workers workers;
+    std::unique_ptr<Turns> turns;
     std::atomic<bool> draining{false};
 };
 
@@ -57,6 +63,8 @@ HttpResponse json_response(int status, const Json& body);
 HttpResponse error_response(const Error& error);
 /// The `error` object alone, for streams that have already begun.
 Json error_body(const Error& error);
+/// How long to wait before trying again, where that helps.
+std::optional<uint32_t> retry_after_s(const Error& error);
 /// For what HTTP itself refuses: 400, 403, 405, 408, 413, 415, 417, 431, 503.
 HttpResponse refusal(int status, std::string_view why);
 

@@ -102,6 +102,11 @@ Json error_body(const Error& error) {
     return error_json(error.message, row.type, param, row.name);
 }
 
+std::optional<uint32_t> retry_after_s(const Error& error) {
+    if (!row_of(error.code).retry) return std::nullopt;
+    return 1;
+}
+
 HttpResponse error_response(const Error& error) {
     const Row& row = row_of(error.code);
     HttpResponse response = json_response(row.status, error_body(error));

@@ -127,14 +127,19 @@ std::span<const EndpointRow> endpoint_rows() {
 }
 
 struct Server::State {
-    State(ApiSettings settings, size_t threads, Registry& registry, Metrics& metrics,
-          const Clock& clock)
+    State(ApiSettings settings, size_t threads, Registry& registry, Sessions& sessions,
+          Metrics& metrics, const Clock& clock)
         : api{.settings = std::move(settings),
               .registry = registry,
+              .sessions = sessions,
               .metrics = metrics,
               .clock = clock,
               .router = {},
-              .workers = Workers(threads)} {}
+              .workers = Workers(threads),
+              .turns = {}} {
+        api.turns = std::make_unique<Turns>(registry, sessions, api.workers, clock, metrics,
+                                            api.settings.turns);
+    }
 
     ApiContext api;
     std::unique_ptr<Listener> listener;
@@ -147,9 +152,11 @@ Server::~Server() {
 }
 
 Expected<std::unique_ptr<Server>> Server::start(ApiSettings settings, Registry& registry,
-                                                Metrics& metrics, const Clock& clock) {
+                                                Sessions& sessions, Metrics& metrics,
+                                                const Clock& clock) {
     const size_t threads = std::max<size_t>(1, settings.prepare_threads);
-    auto state = std::make_unique<State>(std::move(settings), threads, registry, metrics, clock);
+    auto state =
+        std::make_unique<State>(std::move(settings), threads, registry, sessions, metrics, clock);
     ApiContext& api = state->api;
     add_routes(api.router);
     NetSettings net{.host = api.settings.host,

@@ -11,7 +11,9 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/metrics.h"
+#include "chat/turns.h"
 #include "registry/registry.h"
+#include "sessions/sessions.h"
 
 namespace dunlin {
 
@@ -36,6 +38,7 @@ struct ApiSettings {
     uint32_t prompt_characters_max = 8192;  // code points of each text; 0: no limit
     uint32_t response_tokens_max = 2048;
     uint32_t prepare_threads = 2;
+    TurnSettings turns;
     std::span<const Asset> assets = {};
 };
 
@@ -45,7 +48,8 @@ class Server {
     /// Listens before it returns. The references must outlive the server.
     /// Errors: Io with the address and what to do (port in use).
     static Expected<std::unique_ptr<Server>> start(ApiSettings settings, Registry& registry,
-                                                   Metrics& metrics, const Clock& clock);
+                                                   Sessions& sessions, Metrics& metrics,
+                                                   const Clock& clock);
     /// Stops at once what stop() did not end.
     ~Server();
     uint16_t port() const;

@@ -32,23 +32,23 @@ class Scripted final : public Generation {
     void wake_on_event(uint64_t from, std::move_only_function<void() noexcept> once) override {
         {
             const std::lock_guard lock(mutex_);
-            if (from >= log_.size()) {
-                waiting_ = std::move(once);
+            if (from >= log_.size() && !ended_) {
+                waiting_.push_back(std::move(once));
                 return;
             }
         }
         once();
     }
     void cancel() noexcept override {
-        std::move_only_function<void() noexcept> wake;
+        std::vector<std::move_only_function<void() noexcept>> wake;
         {
             const std::lock_guard lock(mutex_);
             if (ended_) return;
             finish(End::Cancelled);
             ++cancelled_;
-            wake = std::move(waiting_);
+            wake.swap(waiting_);
         }
-        if (wake) wake();
+        for (auto& one : wake) one();
     }
 
  private:
@@ -61,7 +61,7 @@ class Scripted final : public Generation {
     std::atomic<int>& cancelled_;
     mutable std::mutex mutex_;
     std::vector<Event> log_;
-    std::move_only_function<void() noexcept> waiting_;
+    std::vector<std::move_only_function<void() noexcept>> waiting_;
 };
 
 struct ScriptedPrepared final : Prepared {
@@ -155,7 +155,7 @@ class ServerTest : public testing::Test {
         settings.body_bytes_max = 4096;
         settings.prompt_characters_max = 20;
         settings.request_timeout_s = 1;
-        auto started = Server::start(settings, registry_, metrics_, system_clock());
+        auto started = Server::start(settings, registry_, *sessions_, metrics_, system_clock());
         ASSERT_TRUE(started) << started.error().message;
         server_ = std::move(*started);
     }
@@ -278,7 +278,7 @@ TEST_F(ServerTest, TellsThatItIsFull) {
     ApiSettings settings;
     settings.port = 0;
     settings.connections_max = 1;
-    auto small = Server::start(settings, registry_, metrics_, system_clock());
+    auto small = Server::start(settings, registry_, *sessions_, metrics_, system_clock());
     ASSERT_TRUE(small);
     const int first = connect_to((*small)->port());
     send_text(first, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -341,7 +341,7 @@ TEST_F(ServerTest, CancelsWhenTheClientLeaves) {
 TEST_F(ServerTest, StopsInTimeAndNamesAPortInUse) {
     ApiSettings settings;
     settings.port = server_->port();
-    const auto second = Server::start(settings, registry_, metrics_, system_clock());
+    const auto second = Server::start(settings, registry_, *sessions_, metrics_, system_clock());
     ASSERT_FALSE(second);
     EXPECT_HAS(second.error().message, "is in use");
     const int fd = connect_to(server_->port());

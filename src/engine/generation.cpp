@@ -5,6 +5,10 @@
 
 namespace dunlin {
 
+bool is_last(const Event& event) {
+    return std::holds_alternative<Done>(event) || std::holds_alternative<Failed>(event);
+}
+
 void wait_for_event(Generation& log, uint64_t from) {
     std::mutex mutex;
     std::condition_variable changed;

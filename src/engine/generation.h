@@ -79,8 +79,10 @@ class Generation {
     /// Returns how many.
     virtual size_t read(uint64_t from, size_t events_max, std::vector<Event>& out) const = 0;
 
-    /// Calls `once`, exactly once, when there is an event numbered `from` (at once if there is).
-    /// It runs on the engine's thread: it must only post to the reader's own.
+    /// Calls `once`, exactly once, when there is an event numbered `from` or the log has ended (at
+    /// once if so); kAtEnd waits for the end alone. It may run on the engine's thread: it must only
+    /// post to the reader's own.
+    static constexpr uint64_t kAtEnd = UINT64_MAX;
     virtual void wake_on_event(uint64_t from, std::move_only_function<void() noexcept> once) = 0;
 
     /// The rows leave the batch within a step; what was written stays, and the log ends in
@@ -88,7 +90,10 @@ class Generation {
     virtual void cancel() noexcept = 0;
 };
 
-/// Blocks until there is an event numbered `from`. For readers with a thread of their own; never on
+/// Whether nothing follows this event.
+bool is_last(const Event& event);
+
+/// Blocks until there is an event numbered `from` or the log has ended. For readers with a thread of their own; never on
 /// the engine's.
 void wait_for_event(Generation& log, uint64_t from);
 

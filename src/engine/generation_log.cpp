@@ -16,7 +16,8 @@ size_t GenerationLog::read(uint64_t from, size_t events_max, std::vector<Event>&
 void GenerationLog::wake_on_event(uint64_t from, std::move_only_function<void() noexcept> once) {
     {
         const std::lock_guard lock(mutex_);
-        if (from >= events_.size()) {
+        const bool ended = !events_.empty() && is_last(events_.back());
+        if (from >= events_.size() && !ended) {
             waiters_.push_back({from, std::move(once)});
             return;
         }
@@ -29,8 +30,9 @@ void GenerationLog::append(Event event) {
     {
         const std::lock_guard lock(mutex_);
         events_.push_back(std::move(event));
+        const bool ended = is_last(events_.back());
         const auto split = std::partition(waiters_.begin(), waiters_.end(), [&](const Waiter& w) {
-            return w.from >= events_.size();
+            return w.from >= events_.size() && !ended;
         });
         due.assign(std::make_move_iterator(split), std::make_move_iterator(waiters_.end()));
         waiters_.erase(split, waiters_.end());

@@ -14,6 +14,7 @@ namespace dunlin {
 namespace {
 
 constexpr int64_t kStallUs = 10'000'000;
+constexpr int64_t kPositionUs = 1'000'000;
 
 double ms(int64_t us) {
     return static_cast<double>(us) / 1e3;
@@ -64,6 +65,7 @@ class LocalEngine final : public Engine {
     void take_inbox();
     void end_cancelled_and_late();
     void step();
+    void tell_positions();
     void accept(Sequence& sequence, const Output& output, int64_t now);
     void finish(Sequence* sequence, const Finished& finished);
     void fail_answer(std::shared_ptr<Answer> answer, const Error& error, Keep keep);
@@ -146,6 +148,7 @@ void LocalEngine::run(const std::stop_token& stop) {
         take_inbox();
         end_cancelled_and_late();
         if (!scheduler_.idle()) step();
+        tell_positions();
         note_state();
         std::unique_lock lock(mutex_);
         if (!inbox_.empty() || !scheduler_.idle()) continue;
@@ -259,6 +262,24 @@ void LocalEngine::step() {
     for (const auto& answer : broken)
         fail_answer(answer, {Code::Internal, "the model gave a number that is not finite"},
                     Keep::Nothing);
+}
+
+/// To those that wait: at once, and when the place has changed, at most once a second.
+void LocalEngine::tell_positions() {
+    const int64_t now = clock_.now_us();
+    uint32_t position = 0;
+    const Answer* before = nullptr;
+    for (const auto& sequence : scheduler_.waiting()) {
+        Answer& answer = sequence->answer();
+        if (&answer == before || answer.started) continue;  // a later choice, or one that gave way
+        before = &answer;
+        ++position;
+        if (answer.position == position) continue;
+        if (answer.position != 0 && now - answer.position_us < kPositionUs) continue;
+        answer.position = position;
+        answer.position_us = now;
+        answer.log->append(Waiting{Waiting::For::Queue, position});
+    }
 }
 
 void LocalEngine::accept(Sequence& sequence, const Output& output, int64_t now) {

@@ -23,6 +23,8 @@ struct Answer {
     Timings timings;
     uint32_t choices_left = 0;  // not finished yet
     bool started = false;
+    uint32_t position = 0;    // in the queue, as its readers were told last; 0: nothing yet
+    int64_t position_us = 0;  // when
     int64_t submitted_us = 0, started_us = 0, first_token_us = 0, last_token_us = 0;
 };
 

@@ -71,9 +71,20 @@ Expected<void> read_stream_options(const Json& body, WireRequest& out) {
 
 /// Limits that depend on more than one field.
 Expected<void> check_together(const Json& body, const WireRequest& out) {
+    const Json* mode = given(body, "truncation");
+    if (mode && *mode->string() != "auto" && *mode->string() != "disabled")
+        return invalid("'truncation' must be auto or disabled", "truncation");
     const Json* best_of = given(body, "best_of");
     if (best_of && best_of->number() != out.n)
         return invalid("'best_of' is supported only where it equals 'n'", "best_of");
+    if (!out.session_id.empty()) {
+        if (out.messages.size() != 1 || out.messages[0].role != "user")
+            return invalid(
+                "with 'session_id', 'messages' is the one new message of the user; the earlier "
+                "ones and the system message come from the session",
+                "messages");
+        if (out.n != 1) return invalid("with 'session_id', 'n' must be 1", "n");
+    }
     const Json* strict = given(body, "strict_params");
     if (strict && *strict->boolean() && !out.ignored.empty())
         return invalid("this field has no effect here, and 'strict_params' refuses such fields",
@@ -91,6 +102,8 @@ void read_plain(const Json& body, WireRequest& out) {
         if (const Json* value = given(body, name)) field = *value->boolean();
     };
     if (const Json* model = given(body, "model")) out.model = *model->string();
+    if (const Json* session = given(body, "session_id")) out.session_id = *session->string();
+    if (const Json* mode = given(body, "truncation")) out.trims = *mode->string() == "auto";
     number("temperature", out.temperature);
     number("top_p", out.top_p);
     number("min_p", out.min_p);
@@ -114,25 +127,29 @@ void read_plain(const Json& body, WireRequest& out) {
 
 }  // namespace
 
-Expected<WireRequest> parse_request(std::string_view text, Dialect dialect,
-                                    uint32_t characters_max) {
-    auto body = read_json(text);
-    if (!body) return std::unexpected(body.error());
-    auto ignored = check_parameters(*body, dialect);
+Expected<WireRequest> read_request(const Json& body, Dialect dialect, uint32_t characters_max) {
+    auto ignored = check_parameters(body, dialect);
     if (!ignored) return std::unexpected(ignored.error());
     WireRequest out;
     out.ignored = std::move(*ignored);
-    read_plain(*body, out);
-    auto step = read_stream_options(*body, out);
+    read_plain(body, out);
+    auto step = read_stream_options(body, out);
     if (step)
-        step = dialect == Dialect::Chat ? read_messages(*body, characters_max, out)
-                                        : read_prompt(*body, characters_max, out);
-    if (step) step = read_stop(*body, out);
-    if (step) step = read_logit_bias(*body, out);
-    if (step) step = read_logprobs(*body, dialect, out);
-    if (step) step = check_together(*body, out);
+        step = dialect == Dialect::Chat ? read_messages(body, characters_max, out)
+                                        : read_prompt(body, characters_max, out);
+    if (step) step = read_stop(body, out);
+    if (step) step = read_logit_bias(body, out);
+    if (step) step = read_logprobs(body, dialect, out);
+    if (step) step = check_together(body, out);
     if (!step) return std::unexpected(step.error());
     return out;
+}
+
+Expected<WireRequest> parse_request(std::string_view text, Dialect dialect,
+                                    uint32_t characters_max) {
+    const auto body = read_json(text);
+    if (!body) return std::unexpected(body.error());
+    return read_request(*body, dialect, characters_max);
 }
 
 Json error_json(std::string_view message, std::string_view type, std::string_view param,

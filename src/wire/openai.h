@@ -24,7 +24,9 @@ inline constexpr size_t kPromptsMax = 64;  // also of all answers to them
 
 /// A checked body of /chat/completions or /completions.
 struct WireRequest {
-    std::string model;  // empty: the default
+    std::string model;       // empty: the default
+    std::string session_id;  // empty: none
+    bool trims = false;      // truncation: auto
     std::vector<WireMessage> messages;
     std::vector<WirePrompt> prompts;  // each gets n answers, in this order
     bool stream = false, include_usage = false;
@@ -43,6 +45,7 @@ struct WireRequest {
 
 /// Errors: Invalid with the field as `param`; TooLarge. `characters_max` bounds the code points of
 /// each text part and prompt, 0 means no limit.
+Expected<WireRequest> read_request(const Json& body, Dialect dialect, uint32_t characters_max);
 Expected<WireRequest> parse_request(std::string_view body, Dialect dialect,
                                     uint32_t characters_max);
 

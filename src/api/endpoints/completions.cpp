@@ -1,148 +1,102 @@
-// A request's way, always on a worker, never on the I/O thread: parse, resolve the model, acquire
-// its engine (perhaps after a load), prepare, submit. A refusal before the first event becomes its
-// status code; anything else begins the answer.
+// A request's way, on workers, never on the I/O thread: parse, begin the turn (which loads,
+// prepares, stores and submits), and read it. A refusal before the first event becomes its status
+// code; anything else begins the answer.
 #include <algorithm>
-#include <cstdio>
-#include <random>
 
 #include "api/answer.h"
 #include "api/context.h"
-#include "chat/merged_generation.h"
-#include "wire/openai.h"
+#include "api/ids.h"
+#include "api/turn_request.h"
 
 namespace dunlin::endpoints {
 namespace {
 
-std::string new_id(std::string_view prefix) {
-    static thread_local std::mt19937_64 draw{std::random_device{}()};
-    char digits[24];
-    std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(draw()));
-    return std::string(prefix) + digits;
-}
-
-std::variant<std::vector<Message>, std::string, std::vector<TokenId>> engine_prompt(
-    WirePrompt& prompt) {
-    if (auto* text = std::get_if<std::string>(&prompt)) return std::move(*text);
-    return std::move(std::get<std::vector<int32_t>>(prompt));
-}
-
-/// All but the prompts of completions.
-Request engine_request(WireRequest& wire, uint32_t tokens_max) {
-    Request out;
-    std::vector<Message> messages;
-    for (auto& one : wire.messages)
-        messages.push_back({std::move(one.role), std::move(one.content)});
-    out.prompt = std::move(messages);
-    out.sampling = {.temperature = static_cast<float>(wire.temperature),
-                    .top_k = wire.top_k,
-                    .top_p = static_cast<float>(wire.top_p),
-                    .min_p = static_cast<float>(wire.min_p),
-                    .repetition_penalty = static_cast<float>(wire.repetition_penalty),
-                    .presence_penalty = static_cast<float>(wire.presence_penalty),
-                    .frequency_penalty = static_cast<float>(wire.frequency_penalty),
-                    .logit_bias = std::move(wire.logit_bias),
-                    .seed = wire.seed};
-    out.choices = wire.n;
-    out.max_tokens = wire.max_tokens;
-    // An absent max_tokens means the limit or what the context leaves; the engine knows the latter.
-    if (tokens_max > 0 && wire.max_tokens) out.max_tokens = std::min(*wire.max_tokens, tokens_max);
-    out.stop = std::move(wire.stop);
-    out.ignore_eos = wire.ignore_eos;
-    out.logprobs = wire.logprobs;
-    return out;
-}
-
 /// One request on its way to an answer; kept alive by whoever calls it next.
-class Turn : public std::enable_shared_from_this<Turn> {
+class Answering : public std::enable_shared_from_this<Answering> {
  public:
-    Turn(ApiContext& api, ExchangePtr exchange, Dialect dialect)
-        : api_(api), exchange_(std::move(exchange)) {
+    Answering(ApiContext& api, const Call& call, Dialect dialect)
+        : api_(api), exchange_(call.exchange), caller_(call.caller) {
         form_.dialect = dialect;
     }
 
     void parse() {
         if (exchange_->gone().stop_requested()) return;
-        auto wire = parse_request(exchange_->request().body, form_.dialect,
-                                  api_.settings.prompt_characters_max);
-        if (!wire) return refuse(wire.error());
-        auto id = api_.registry.resolve(wire->model);
-        if (!id) return refuse(id.error());
-        wire_ = std::move(*wire);
-        form_.model = *id;
-        api_.registry.acquire(*id, [self = shared_from_this()](auto engine) mutable {
-            auto& workers = self->api_.workers;
-            const bool taken = workers.post([self, engine = std::move(engine)]() mutable {
-                if (engine)
-                    self->submit(**engine);
-                else
-                    self->refuse(engine.error());
-            });
-            if (!taken) self->refuse({Code::Overloaded, "too many requests wait; try again"});
-        });
+        auto request = read();
+        if (!request) return refuse(request.error());
+        api_.turns->begin(std::move(*request), exchange_->gone(),
+                          [self = shared_from_this()](Expected<TurnReader> reader) {
+                              if (reader)
+                                  self->answer(std::move(*reader));
+                              else
+                                  self->refuse(reader.error());
+                          });
     }
 
  private:
     void refuse(const Error& error) { dunlin::refuse(api_, *exchange_, error); }
 
-    void submit(Engine& engine) {
-        Request request = engine_request(wire_, api_.settings.response_tokens_max);
-        if (!request.max_tokens && api_.settings.response_tokens_max > 0)
-            lower_to_limit(request, engine);
-        auto prepared = prepare(engine, request);
-        if (!prepared) return refuse(prepared.error());
-        if (exchange_->gone().stop_requested()) return;
-        char digits[24];
-        std::snprintf(digits, sizeof digits, "dunlin-%llx",
-                      static_cast<unsigned long long>(engine.capabilities().arithmetic));
-        form_.fingerprint = digits;
+    Expected<TurnRequest> read() {
+        auto body = read_json(exchange_->request().body);
+        if (!body) return std::unexpected(body.error());
+        std::optional<Session> session;
+        const Json* id = body->find("session_id");
+        if (form_.dialect == Dialect::Chat && id && id->string()) {
+            auto found = api_.sessions.find(caller_.owner, *id->string());
+            if (!found) return fail(found.error().code, found.error().message, "session_id");
+            body = with_parameters(std::move(*body), found->parameters);
+            session = std::move(*found);
+        }
+        auto wire = read_request(*body, form_.dialect, api_.settings.prompt_characters_max);
+        if (!wire) return std::unexpected(wire.error());
+        wire_ = std::move(*wire);
+        if (session && wire_.model.empty()) wire_.model = session->model;
+        auto request = turn_request(api_, caller_, wire_);
+        if (!request || !session) return request;
+        auto& messages = std::get<std::vector<Message>>(request->requests.front().prompt);
+        request->place = {
+            .session = session->id, .message = {}, .text = std::move(messages.front().content)};
+        return request;
+    }
+
+    void answer(TurnReader reader) {
+        const TurnFacts& facts = reader->facts();
         form_.id = new_id(form_.dialect == Dialect::Chat ? "chatcmpl-" : "cmpl-");
         form_.created_unix_s = api_.clock.unix_s();
-        form_.choices = wire_.n * static_cast<uint32_t>(prepared->size());
+        form_.model = facts.model;
+        form_.fingerprint = fingerprint(facts.arithmetic);
+        form_.choices = wire_.n * static_cast<uint32_t>(std::max<size_t>(1, wire_.prompts.size()));
         form_.include_usage = wire_.include_usage;
         form_.logprobs = wire_.logprobs.has_value();
-        headers_.emplace_back("x-max-tokens", std::to_string(prepared->front()->max_tokens()));
-        add_ignored();
-        std::vector<std::shared_ptr<Generation>> parts;
-        for (auto& one : *prepared) parts.push_back(engine.submit(std::move(one), Admission{}));
-        generation_ = merge_generations(std::move(parts), wire_.n);
-        on_gone_ = std::make_unique<OnGone>(exchange_->gone(), Cancel{generation_});
-        if (wire_.stream)
-            stream();
-        else
-            read();
+        if (wire_.echo) add_echo();
+        add_headers(facts);
+        if (wire_.stream) return stream(std::move(reader));
+        reader_ = std::make_unique<TurnReader>(std::move(reader));
+        on_gone_ = std::make_unique<OnGone>(exchange_->gone(), Leave{shared_from_this()});
+        follow();
     }
 
-    /// One for chat, and one a prompt for completions; all or none.
-    Expected<std::vector<std::unique_ptr<Prepared>>> prepare(Engine& engine, Request& request) {
-        std::vector<std::unique_ptr<Prepared>> all;
-        const size_t count = std::max<size_t>(1, wire_.prompts.size());
-        for (size_t i = 0; i < count; ++i) {
-            if (!wire_.prompts.empty()) request.prompt = engine_prompt(wire_.prompts[i]);
-            if (wire_.echo) {
-                const auto text = echo_text(engine, request);
-                if (!text) return std::unexpected(text.error());
-                form_.echo.insert(form_.echo.end(), wire_.n, *text);
-            }
-            auto one = engine.prepare(request, exchange_->gone());
-            if (!one) return std::unexpected(one.error());
-            all.push_back(std::move(*one));
+    void add_echo() {
+        const auto engine = api_.registry.loaded(form_.model);
+        for (const WirePrompt& prompt : wire_.prompts) {
+            std::string text;
+            if (const auto* given = std::get_if<std::string>(&prompt))
+                text = *given;
+            else if (engine)
+                text = lossy_utf8(
+                    engine->detokenize(std::get<std::vector<int32_t>>(prompt)).value_or(""));
+            form_.echo.insert(form_.echo.end(), wire_.n, text);
         }
-        return all;
     }
 
-    static Expected<std::string> echo_text(const Engine& engine, const Request& request) {
-        if (const auto* text = std::get_if<std::string>(&request.prompt)) return *text;
-        auto text = engine.detokenize(std::get<std::vector<TokenId>>(request.prompt));
-        if (!text) return fail(Code::Invalid, text.error().message, "prompt");
-        return lossy_utf8(*text);
-    }
-
-    void lower_to_limit(Request& request, Engine& engine) {
-        request.max_tokens =
-            std::min(api_.settings.response_tokens_max, engine.capabilities().sequence_tokens_max);
-    }
-
-    void add_ignored() {
+    void add_headers(const TurnFacts& facts) {
+        headers_.emplace_back("x-max-tokens", std::to_string(facts.max_tokens));
+        if (!facts.session.empty()) {
+            headers_.emplace_back("x-session-id", facts.session);
+            headers_.emplace_back("x-message-id", facts.answer);
+            headers_.emplace_back("x-user-message-id", facts.question);
+        }
+        if (facts.omitted_messages > 0)
+            headers_.emplace_back("x-truncated-messages", std::to_string(facts.omitted_messages));
         std::string names;
         for (const auto& name : wire_.ignored)
             if (names.size() + name.size() < 1024 &&
@@ -152,65 +106,72 @@ class Turn : public std::enable_shared_from_this<Turn> {
         if (!names.empty()) headers_.emplace_back("x-ignored-params", names);
     }
 
-    void read() {
-        const size_t before = events_.size();
-        generation_->read(before, 4096, events_);
-        if (events_.empty()) return wait();
+    void follow() {
+        TurnReader& reader = *reader_;
+        reader->read(events_.size(), 4096, events_);
+        if (events_.empty() || !is_last(events_.back())) return wait();
         if (const auto* failed = std::get_if<Failed>(&events_.back())) return refuse(failed->error);
-        if (!std::holds_alternative<Done>(events_.back())) return wait();
         HttpResponse response = json_response(200, whole_answer(form_, events_));
         response.headers.insert(response.headers.end(), headers_.begin(), headers_.end());
+        if (!reader->facts().session.empty())
+            response.headers.emplace_back("x-session-saved", reader->saved() ? "true" : "false");
         exchange_->respond(std::move(response));
     }
 
     void wait() {
-        generation_->wake_on_event(events_.size(), [self = shared_from_this()]() noexcept {
+        (*reader_)->wake_on_event(events_.size(), [self = shared_from_this()]() noexcept {
             // Dropped only while the server stops; the client's connection closes then.
-            self->api_.workers.post([self] { self->read(); });
+            self->api_.workers.post([self] { self->follow(); });
         });
     }
 
-    void stream() {
+    void stream(TurnReader reader) {
         headers_.emplace_back("Content-Type", "text/event-stream");
         headers_.emplace_back("Cache-Control", "no-cache");
         headers_.emplace_back("X-Accel-Buffering", "no");
         exchange_->respond({.status = 200,
                             .headers = std::move(headers_),
                             .body = {},
-                            .stream = answer_stream(form_, generation_, api_.metrics)});
+                            .stream = answer_stream(form_, std::move(reader), api_.metrics)});
     }
 
-    struct Cancel {
-        std::shared_ptr<Generation> generation;
-        void operator()() const noexcept { generation->cancel(); }
+    /// The client has gone: it reads no more.
+    struct Leave {
+        std::weak_ptr<Answering> answering;
+        void operator()() const noexcept {
+            const auto self = answering.lock();
+            if (self && self->reader_) (*self->reader_).leave();
+        }
     };
-    using OnGone = std::stop_callback<Cancel>;
+    using OnGone = std::stop_callback<Leave>;
 
     ApiContext& api_;
-    ExchangePtr exchange_;
+    const ExchangePtr exchange_;
+    const Caller caller_;
     AnswerForm form_;
     WireRequest wire_;
     HttpHeaders headers_;
-    std::shared_ptr<Generation> generation_;
+    std::unique_ptr<TurnReader> reader_;
     std::unique_ptr<OnGone> on_gone_;
     std::vector<Event> events_;
 };
 
-void answer(ApiContext& api, const ExchangePtr& exchange, Dialect dialect) {
-    if (api.draining) return refuse(api, *exchange, {Code::NotReady, "the server is stopping"});
-    const auto turn = std::make_shared<Turn>(api, exchange, dialect);
-    if (!api.workers.post([turn] { turn->parse(); }))
-        refuse(api, *exchange, {Code::Overloaded, "too many requests wait; try again"});
+void answer(ApiContext& api, const Call& call, Dialect dialect) {
+    if (api.draining)
+        return refuse(api, *call.exchange, {Code::NotReady, "the server is stopping"});
+    const auto answering = std::make_shared<Answering>(api, call, dialect);
+    if (!api.workers.post([answering] { answering->parse(); }))
+        refuse(api, *call.exchange, {Code::Overloaded, "too many requests wait; try again"});
 }
 
 }  // namespace
 
 void completions(ApiContext& api, const Call& call) {
-    answer(api, call.exchange, Dialect::Completions);
+    answer(api, call, Dialect::Completions);
 }
 
 void chat_completions(ApiContext& api, const Call& call) {
-    answer(api, call.exchange, Dialect::Chat);
+    answer(api, call, Dialect::Chat);
 }
 
 }  // namespace dunlin::endpoints

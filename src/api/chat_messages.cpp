@@ -1,0 +1,188 @@
+#include "api/chat_messages.h"
+
+#include <array>
+
+#include "api/turn_request.h"
+#include "wire/openai.h"
+
+namespace dunlin {
+namespace {
+
+constexpr size_t kIdMax = 64;
+
+/// Of the request parameters, what an answer on a socket cannot have or gets otherwise.
+constexpr std::string_view kNotHere[] = {"messages", "session_id",   "model",         "stream", "n",
+                                         "logprobs", "top_logprobs", "stream_options"};
+
+Json or_null(std::string_view text) {
+    return text.empty() ? Json() : Json(text);
+}
+
+Json frame(std::string_view type, std::string_view id, std::string_view session) {
+    return Json::Object{{"type", type}, {"id", or_null(id)}, {"session_id", or_null(session)}};
+}
+
+std::string text_of(const Json& message) {
+    const auto text = write_json(message);
+    return text ? *text : error_message(text.error(), {}, {}, {});
+}
+
+Json milliseconds(const std::optional<double>& value) {
+    return value ? Json(*value) : Json();
+}
+
+Expected<Json> parameters_of(const ChatMessage& message, std::string_view session_parameters) {
+    const Json* params = message.body.find("params");
+    Json out(Json::Object{});
+    if (params && !params->is_null()) {
+        if (!params->object()) return fail(Code::Invalid, "'params' must be an object", "params");
+        for (const std::string_view name : kNotHere)
+            if (params->find(name))
+                return fail(Code::Invalid, "'" + std::string(name) + "' has no place in 'params'",
+                            "params." + std::string(name));
+        out = *params;
+    }
+    return with_parameters(std::move(out), session_parameters);
+}
+
+TurnPlace::What what_of(std::string_view type) {
+    return type == "edit"         ? TurnPlace::What::Edit
+           : type == "regenerate" ? TurnPlace::What::Regenerate
+                                  : TurnPlace::What::Say;
+}
+
+Json start_message(const EventView& view, const Started& started) {
+    const TurnFacts& facts = view.turn.facts();
+    Json out = frame("start", view.id, facts.session);
+    out.set("message_id", facts.answer)
+        .set("user_message_id", facts.question)
+        .set("model", facts.model)
+        .set("prompt_tokens", started.prompt_tokens)
+        .set("cached_tokens", started.cached_tokens)
+        .set("max_tokens", facts.max_tokens)
+        .set("omitted_messages", facts.omitted_messages)
+        .set("truncated_characters", facts.truncated_characters)
+        .set("resumed", view.resumed);
+    return out;
+}
+
+Json done_message(const EventView& view, const Done& done) {
+    constexpr std::array<std::string_view, 3> kReasons = {"stop", "length", "cancelled"};
+    const Timings& t = done.timings;
+    Json out = frame("done", view.id, view.turn.facts().session);
+    out.set("seq", view.seq)
+        .set("finish_reason", kReasons.at(static_cast<size_t>(view.end)))
+        .set("usage", usage_json(done.usage.prompt_tokens, done.usage.cached_tokens,
+                                 done.usage.completion_tokens))
+        .set("timings", Json::Object{{"queue_ms", milliseconds(t.queue_ms)},
+                                     {"prefill_ms", milliseconds(t.prefill_ms)},
+                                     {"first_token_ms", milliseconds(t.first_token_ms)},
+                                     {"decode_ms", milliseconds(t.decode_ms)}})
+        .set("saved", view.turn.saved());
+    return out;
+}
+
+}  // namespace
+
+Expected<ChatMessage> read_chat_message(std::string_view text) {
+    auto body = read_json(text);
+    if (!body) return std::unexpected(body.error());
+    if (!body->object()) return fail(Code::Invalid, "a message must be a JSON object");
+    auto type = text_member(*body, "type", true);
+    if (!type) return std::unexpected(type.error());
+    auto id = text_member(*body, "id", false);
+    if (!id) return std::unexpected(id.error());
+    if (id->size() > kIdMax) return fail(Code::Invalid, "'id' must be of 1 to 64 characters", "id");
+    return ChatMessage{std::move(*type), std::move(*id), std::move(*body)};
+}
+
+Expected<std::string> text_member(const Json& body, std::string_view name, bool needed) {
+    const Json* value = body.find(name);
+    if (!value || value->is_null()) {
+        if (!needed) return std::string();
+        return fail(Code::Invalid, "'" + std::string(name) + "' is missing", std::string(name));
+    }
+    if (!value->string() || value->string()->empty())
+        return fail(Code::Invalid, "'" + std::string(name) + "' must be a string that is not empty",
+                    std::string(name));
+    return *value->string();
+}
+
+Expected<TurnRequest> chat_turn(ApiContext& api, const Caller& caller, const ChatMessage& message) {
+    const auto what = what_of(message.type);
+    const auto session_id = text_member(message.body, "session_id", what != TurnPlace::What::Say);
+    if (!session_id) return std::unexpected(session_id.error());
+    const auto place_at = text_member(message.body, "message_id", what == TurnPlace::What::Edit);
+    if (!place_at) return std::unexpected(place_at.error());
+    const auto text = text_member(message.body, "message", what != TurnPlace::What::Regenerate);
+    if (!text) return std::unexpected(text.error());
+    auto model = text_member(message.body, "model", false);
+    if (!model) return std::unexpected(model.error());
+
+    Session session;
+    if (!session_id->empty()) {
+        auto found = api.sessions.find(caller.owner, *session_id);
+        if (!found) return fail(found.error().code, found.error().message, "session_id");
+        session = std::move(*found);
+    }
+    auto body = parameters_of(message, session.parameters);
+    if (!body) return std::unexpected(body.error());
+    // The one table of request parameters checks the text's length too.
+    const std::string checked = what == TurnPlace::What::Regenerate ? "again" : *text;
+    body->set("messages", Json::Array{Json::Object{{"role", "user"}, {"content", checked}}});
+    auto wire = read_request(*body, Dialect::Chat, api.settings.prompt_characters_max);
+    if (!wire) {
+        Error error = wire.error();
+        if (error.param.starts_with("messages"))
+            error.param = "message";
+        else if (!error.param.empty())
+            error.param = "params." + error.param;
+        return std::unexpected(std::move(error));
+    }
+    wire->model = model->empty() ? session.model : *model;
+    auto request = turn_request(api, caller, *wire);
+    if (!request) return request;
+    auto& messages = std::get<std::vector<Message>>(request->requests.front().prompt);
+    request->place = {.what = what, .session = *session_id, .message = *place_at, .text = {}};
+    if (what != TurnPlace::What::Regenerate)
+        request->place->text = std::move(messages.front().content);
+    if (!model->empty()) request->new_session.model = std::move(*model);
+    return request;
+}
+
+std::string plain_message(std::string_view type, std::string_view id) {
+    return text_of(Json::Object{{"type", type}, {"id", or_null(id)}});
+}
+
+std::string error_message(const Error& error, std::string_view id, std::string_view session,
+                          std::optional<uint64_t> seq) {
+    Json out = frame("error", id, session);
+    const Json body = error_body(error);
+    out.set("error", *body.find("error"));
+    if (const auto wait_s = retry_after_s(error)) out.set("retry_after_s", *wait_s);
+    if (seq) out.set("seq", *seq);
+    return text_of(out);
+}
+
+std::string event_message(const EventView& view, const Event& event) {
+    const std::string& session = view.turn.facts().session;
+    if (const auto* waiting = std::get_if<Waiting>(&event)) {
+        Json out = frame("queued", view.id, session);
+        out.set("position", waiting->position)
+            .set("eta_ms", view.eta_ms ? Json(*view.eta_ms) : Json());
+        return text_of(out);
+    }
+    if (const auto* started = std::get_if<Started>(&event))
+        return text_of(start_message(view, *started));
+    if (const auto* text = std::get_if<Text>(&event)) {
+        Json out = frame("token", view.id, session);
+        out.set("seq", view.seq).set("text", text->utf8);
+        return text_of(out);
+    }
+    if (const auto* done = std::get_if<Done>(&event)) return text_of(done_message(view, *done));
+    if (const auto* failed = std::get_if<Failed>(&event))
+        return error_message(failed->error, view.id, view.started ? session : "", view.seq);
+    return {};
+}
+
+}  // namespace dunlin

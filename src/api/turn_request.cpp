@@ -1,0 +1,74 @@
+#include "api/turn_request.h"
+
+#include <algorithm>
+#include <cstdio>
+
+namespace dunlin {
+namespace {
+
+/// All but the prompt.
+Request engine_request(const WireRequest& wire, uint32_t tokens_max) {
+    Request out;
+    out.sampling = {.temperature = static_cast<float>(wire.temperature),
+                    .top_k = wire.top_k,
+                    .top_p = static_cast<float>(wire.top_p),
+                    .min_p = static_cast<float>(wire.min_p),
+                    .repetition_penalty = static_cast<float>(wire.repetition_penalty),
+                    .presence_penalty = static_cast<float>(wire.presence_penalty),
+                    .frequency_penalty = static_cast<float>(wire.frequency_penalty),
+                    .logit_bias = wire.logit_bias,
+                    .seed = wire.seed};
+    out.choices = wire.n;
+    // Absent means the limit or what the context leaves; the engine knows the latter.
+    out.max_tokens = wire.max_tokens;
+    if (tokens_max > 0) out.max_tokens = std::min(out.max_tokens.value_or(tokens_max), tokens_max);
+    out.stop = wire.stop;
+    out.ignore_eos = wire.ignore_eos;
+    out.logprobs = wire.logprobs;
+    return out;
+}
+
+}  // namespace
+
+Json with_parameters(Json body, std::string_view parameters) {
+    if (parameters.empty()) return body;
+    const auto defaults = read_json(parameters);
+    if (!defaults || !defaults->object()) return body;
+    for (const auto& [key, value] : *defaults->object())
+        if (!body.find(key)) body.set(key, value);
+    return body;
+}
+
+Expected<TurnRequest> turn_request(const ApiContext& api, const Caller& caller, WireRequest& wire) {
+    auto model = api.registry.resolve(wire.model);
+    if (!model) return std::unexpected(model.error());
+    TurnRequest out;
+    out.owner = caller.owner;
+    out.model = std::move(*model);
+    out.may_trim = wire.trims;
+    const Request plain = engine_request(wire, api.settings.response_tokens_max);
+    if (wire.prompts.empty()) {
+        std::vector<Message> messages;
+        for (auto& one : wire.messages)
+            messages.push_back({std::move(one.role), std::move(one.content)});
+        out.requests.push_back(plain);
+        out.requests.back().prompt = std::move(messages);
+    }
+    for (auto& prompt : wire.prompts) {
+        out.requests.push_back(plain);
+        if (auto* text = std::get_if<std::string>(&prompt))
+            out.requests.back().prompt = std::move(*text);
+        else
+            out.requests.back().prompt = std::move(std::get<std::vector<int32_t>>(prompt));
+    }
+    return out;
+}
+
+std::string fingerprint(uint64_t arithmetic) {
+    char digits[32];
+    std::snprintf(digits, sizeof digits, "dunlin-%llx",
+                  static_cast<unsigned long long>(arithmetic));
+    return digits;
+}
+
+}  // namespace dunlin
