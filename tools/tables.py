@@ -25,6 +25,8 @@ TABLES = [
           r"\bload_{name}\(", file_each=True),
     Table("src/api/endpoints.def", r'^ENDPOINT\(\w+, "[^"]*", (?P<name>\w+),', "src/api/endpoints/*.cpp",
           r"^void {name}\("),
+    Table("src/sessions/stores.def", r"^SESSION_STORE\((?P<name>\w+),", "src/sessions/stores/{name}.cpp",
+          r"\bopen_{name}_store\(", file_each=True),
     Table("src/tensor/block_formats.def", r"^BLOCK_FORMAT\((?P<name>\w+),.*, true\)",
           "src/kernels/reference/dequantize.cpp", r"case DType::{name}:"),
     Table("src/sampling/steps.def", r"^SAMPLING_STEP\((?P<name>\w+),", "src/sampling/steps.cpp", r"^void {name}\("),

@@ -18,4 +18,12 @@ std::string_view to_string(MessageStatus status) {
     return "failed";
 }
 
+std::optional<MessageStatus> message_status(std::string_view name) {
+    for (const auto status :
+         {MessageStatus::Complete, MessageStatus::Writing, MessageStatus::Interrupted,
+          MessageStatus::Cancelled, MessageStatus::Failed})
+        if (to_string(status) == name) return status;
+    return std::nullopt;
+}
+
 }  // namespace dunlin

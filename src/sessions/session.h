@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,8 +19,9 @@ struct Session {
     std::string parameters;  // sampling parameters as a JSON object; empty: none
     std::string head;        // a message's id; empty: before the first
     int64_t created_unix_s = 0, updated_unix_s = 0;
-    uint32_t messages = 0;  // of all branches
-    uint64_t bytes = 0;     // of all contents
+    int64_t last_change = 0;  // grows with every change of any session: the order of their use
+    uint32_t messages = 0;    // of all branches
+    uint64_t bytes = 0;       // of all contents
 };
 
 enum class MessageStatus : uint8_t {
@@ -30,6 +32,7 @@ enum class MessageStatus : uint8_t {
     Failed,
 };
 std::string_view to_string(MessageStatus status);  // "complete", "writing", ...
+std::optional<MessageStatus> message_status(std::string_view name);
 
 struct StoredMessage {
     std::string id;             // "msg_" and 24 hexadecimal digits

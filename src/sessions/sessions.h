@@ -25,7 +25,7 @@ struct SessionLimits {
 
 /// What may be set by hand. Nothing: as it is. An empty text takes a value away.
 struct SessionFields {
-    std::optional<std::string> title, model, system, parameters;
+    std::optional<std::string> title = {}, model = {}, system = {}, parameters = {};
 };
 
 /// What a new turn adds to a session.
@@ -68,8 +68,9 @@ struct HistoryPage {
 /// owner, and another owner's session is NotFound. What a call has changed is durable when it
 /// returns. Blocks for the disk: not on the I/O thread nor the engine's. [any thread]
 ///
-/// Errors of all calls: NotFound (no such session or message of this owner), Invalid, TooLarge
-/// (above a limit), Io (the store could not read or write; nothing was changed).
+/// Errors of all calls: NotFound (no such session or message of this owner), Invalid (with the
+/// field as `param`), TooLarge (above a limit), Io (the store could not read or write; nothing was
+/// changed), Corrupt (the store breaks its own format).
 class Sessions {
  public:
     /// Answers that were being written when the process ended become Interrupted.
@@ -78,6 +79,7 @@ class Sessions {
                                                     const SessionLimits& limits,
                                                     const Clock& clock);
     ~Sessions();
+    const SessionLimits& limits() const;
 
     Expected<Session> create(std::string_view owner, const SessionFields& fields);
     Expected<Session> find(std::string_view owner, std::string_view id);
@@ -85,11 +87,11 @@ class Sessions {
                              const SessionFields& fields);
     Expected<void> remove(std::string_view owner, std::string_view id);
     /// Last used first, those below the session `after`. `query` is looked for in titles and
-    /// messages, whatever the case.
+    /// messages, whatever the case. Invalid where `after` is no session of this owner.
     Expected<SessionPage> list(std::string_view owner, std::string_view query, uint32_t limit,
                                std::string_view after);
 
-    /// The end of the shown branch, or what comes before the message `before`.
+    /// The end of the shown branch, or what comes before the message `before`, which must be on it.
     Expected<HistoryPage> history(std::string_view owner, std::string_view id, uint32_t limit,
                                   std::string_view before);
     /// Moves the head up by `count` messages. Invalid where the branch is shorter.
@@ -103,10 +105,11 @@ class Sessions {
     Expected<void> begin(const TurnPlan& plan);
     /// Takes back what begin() stored.
     Expected<void> withdraw(const TurnPlan& plan);
-    /// All in one transaction. Updates of sessions that were deleted meanwhile are left out.
+    /// All in one transaction. Left out are updates of sessions that were deleted meanwhile, and of
+    /// answers that have ended already.
     Expected<void> write(std::span<const AnswerUpdate> updates);
 
-    /// Deletes sessions older than their lifetime. Returns how many.
+    /// Deletes sessions older than their lifetime, which no call finds any more. Returns how many.
     Expected<uint32_t> remove_expired();
 
  private:
