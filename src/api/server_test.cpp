@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "api/context.h"
+#include "sessions/stores.h"
 
 namespace dunlin {
 namespace {
@@ -180,6 +181,8 @@ class ServerTest : public testing::Test {
     }
 
     OneModel registry_;
+    std::unique_ptr<Sessions> sessions_ = std::move(
+        *Sessions::open(std::move(*open_session_store("memory", {})), {}, system_clock()));
     Metrics metrics_;
     std::unique_ptr<Server> server_;
 };

@@ -39,7 +39,8 @@ Json with_parameters(Json body, std::string_view parameters) {
     return body;
 }
 
-Expected<TurnRequest> turn_request(const ApiContext& api, const Caller& caller, WireRequest& wire) {
+Expected<TurnRequest> turn_request(const ApiContext& api, const Caller& caller,
+                                   const WireRequest& wire) {
     auto model = api.registry.resolve(wire.model);
     if (!model) return std::unexpected(model.error());
     TurnRequest out;
@@ -49,17 +50,13 @@ Expected<TurnRequest> turn_request(const ApiContext& api, const Caller& caller, 
     const Request plain = engine_request(wire, api.settings.response_tokens_max);
     if (wire.prompts.empty()) {
         std::vector<Message> messages;
-        for (auto& one : wire.messages)
-            messages.push_back({std::move(one.role), std::move(one.content)});
+        for (const auto& one : wire.messages) messages.push_back({one.role, one.content});
         out.requests.push_back(plain);
         out.requests.back().prompt = std::move(messages);
     }
-    for (auto& prompt : wire.prompts) {
+    for (const WirePrompt& prompt : wire.prompts) {
         out.requests.push_back(plain);
-        if (auto* text = std::get_if<std::string>(&prompt))
-            out.requests.back().prompt = std::move(*text);
-        else
-            out.requests.back().prompt = std::move(std::get<std::vector<int32_t>>(prompt));
+        std::visit([&](const auto& one) { out.requests.back().prompt = one; }, prompt);
     }
     return out;
 }

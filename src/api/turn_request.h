@@ -16,7 +16,8 @@ Json with_parameters(Json body, std::string_view parameters);
 
 /// What a checked request asks of the engine: its limits applied, one Request a prompt.
 /// Errors: ModelNotFound.
-Expected<TurnRequest> turn_request(const ApiContext& api, const Caller& caller, WireRequest& wire);
+Expected<TurnRequest> turn_request(const ApiContext& api, const Caller& caller,
+                                   const WireRequest& wire);
 
 /// "dunlin-<arithmetic>": equal where the same request gives the same tokens.
 std::string fingerprint(uint64_t arithmetic);

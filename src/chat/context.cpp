@@ -35,13 +35,13 @@ class Trimmable {
         return omitted;
     }
 
-    /// In steps of ten, and of two where fewer than ten are left; the last message always stays.
+    /// In steps of ten, and of two where fewer than twenty are left; the last message stays.
     std::vector<uint32_t> cuts(uint32_t from) const {
         std::vector<uint32_t> out;
         for (uint32_t cut = from; cut < count();) {
             out.push_back(whole(cut));
             const uint32_t left = count() - cut;
-            cut += left > kStep ? kStep : left > 2 ? 2 : left;
+            cut += left >= 2 * kStep ? kStep : left > 2 ? 2 : left;
         }
         if (out.empty()) out.push_back(from);
         if (count() > 0 && out.back() + 1 < count()) out.push_back(count() - 1);

@@ -80,7 +80,7 @@ void Turns::State::tick() {
     {
         const std::lock_guard lock(mutex);
         for (const auto& entry : entries) {
-            if (!entry->turn || entry->ended_us != 0) continue;
+            if (!entry->turn || entry->ended_us) continue;
             if (entry->ended.load(std::memory_order_acquire))
                 ended.push_back(entry);
             else if (entry->turn->plan_)
@@ -153,7 +153,7 @@ void Turns::State::write(const std::vector<std::shared_ptr<Entry>>& ended,
             const std::lock_guard lock(mutex);
             entry->released = true;
             entry->ended_us = clock.now_us();
-            ends_us.push_back(entry->ended_us);
+            ends_us.push_back(*entry->ended_us);
             if (ends_us.size() > kEndsMax) ends_us.pop_front();
         }
         entry->turn->release(saved);
@@ -193,9 +193,9 @@ void Turns::State::bill(const Entry& entry) {
 void Turns::State::forget(int64_t now) {
     const std::lock_guard lock(mutex);
     entries.remove_if([&](const auto& entry) {
-        if (entry->ended_us == 0) return false;
+        if (!entry->ended_us) return false;
         const bool stays = entry->turn->plan_ && !entry->forgotten;
-        return !stays || now - entry->ended_us > int64_t{settings.resumable_s} * kSecondUs;
+        return !stays || now - *entry->ended_us > int64_t{settings.resumable_s} * kSecondUs;
     });
 }
 

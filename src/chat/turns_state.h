@@ -21,9 +21,9 @@ struct Entry {
     std::shared_ptr<Turn> turn;  // nothing while it is being prepared
     std::atomic<bool> ended{false};
     // Under State::mutex:
-    bool released = false;   // its readers saw the end, or may
-    bool forgotten = false;  // not to be resumed
-    int64_t ended_us = 0;
+    bool released = false;                 // its readers saw the end, or may
+    bool forgotten = false;                // not to be resumed
+    std::optional<int64_t> ended_us = {};  // stored, told, billed
     // What has been read of it; tick()'s alone:
     uint64_t next = 0;
     bool started = false, unwritten = false;

@@ -6,7 +6,7 @@
 
 #include "engine/generation_log.h"
 #include "gtest/gtest.h"
-#include "sessions/session_store.h"
+#include "sessions/stores.h"
 
 namespace dunlin {
 namespace {
@@ -62,16 +62,55 @@ class HandRegistry final : public Registry {
     std::shared_ptr<HandEngine> engine = std::make_shared<HandEngine>();
 };
 
+/// A disk that outlives the process: what was applied before the crash stays, nothing comes after.
+class Disk final : public SessionStore {
+ public:
+    struct State {
+        std::unique_ptr<SessionStore> store = std::move(*open_session_store("memory", {}));
+        bool full = false;
+    };
+    Disk(std::shared_ptr<State> disk, std::shared_ptr<bool> power)
+        : disk_(std::move(disk)), power_(std::move(power)) {}
+    Expected<std::optional<Session>> session(std::string_view id) override {
+        return disk_->store->session(id);
+    }
+    Expected<std::vector<Session>> list(const StoreQuery& query) override {
+        return disk_->store->list(query);
+    }
+    Expected<uint64_t> count(std::string_view owner) override { return disk_->store->count(owner); }
+    Expected<int64_t> last_change() override { return disk_->store->last_change(); }
+    Expected<std::vector<MessageLink>> links(std::string_view session) override {
+        return disk_->store->links(session);
+    }
+    Expected<std::vector<StoredMessage>> messages(std::string_view session,
+                                                  std::span<const std::string> ids) override {
+        return disk_->store->messages(session, ids);
+    }
+    Expected<std::vector<std::string>> sessions_with(MessageStatus status) override {
+        return disk_->store->sessions_with(status);
+    }
+    Expected<void> apply(const StoreChanges& changes) override {
+        if (!*power_ || disk_->full) return fail(Code::Io, "no space left on device");
+        return disk_->store->apply(changes);
+    }
+
+ private:
+    std::shared_ptr<State> disk_;
+    std::shared_ptr<bool> power_;
+};
+
 class TurnsTest : public testing::Test {
  protected:
-    void SetUp() override { open(make_memory_store()); }
+    void SetUp() override { open(); }
     void TearDown() override {
         workers_.stop();
         turns_.reset();
     }
-    void open(std::unique_ptr<SessionStore> store) {
+    /// Again after a crash: what the process did from `power_` going on is not on the disk.
+    void open() {
         turns_.reset();
-        auto sessions = Sessions::open(std::move(store), {}, clock_);
+        power_ = std::make_shared<bool>(true);
+        auto sessions = Sessions::open(std::make_unique<Disk>(disk_, power_), {}, clock_);
         ASSERT_TRUE(sessions) << sessions.error().message;
         sessions_ = std::move(*sessions);
         turns_ = std::make_unique<Turns>(registry_, *sessions_, workers_, clock_, metrics_,
@@ -134,6 +173,8 @@ class TurnsTest : public testing::Test {
     HandRegistry registry_;
     Workers workers_{1};
     std::stop_source gone_;
+    std::shared_ptr<Disk::State> disk_ = std::make_shared<Disk::State>();
+    std::shared_ptr<bool> power_;
     std::unique_ptr<Sessions> sessions_;
     std::unique_ptr<Turns> turns_;
 };
@@ -282,12 +323,52 @@ TEST_F(TurnsTest, AFailureKeepsTheTextSoFar) {
 }
 
 TEST_F(TurnsTest, TheDeadlineReachesTheEngine) {
-    const auto reader =
-        begin({.owner = "ann", .model = {}, .requests = {}, .deadline_us = 12345});
+    const auto reader = begin({.owner = "ann", .model = {}, .requests = {}, .deadline_us = 12345});
     EXPECT_EQ(engine().admission.deadline_us, 12345);
     const Digest ann = engine().admission.domain;
     const auto other = begin({.owner = "bob", .model = {}, .requests = {}});
     EXPECT_FALSE(engine().admission.domain == ann) << "prefixes of two owners are apart";
+}
+
+TEST_F(TurnsTest, ACrashInMidAnswerKeepsWhatWasWritten) {
+    std::string session;
+    {
+        const auto reader = say("Hello?");
+        session = (*reader)->facts().session;
+        start();
+        write("on the disk");
+        pass(1);
+        write(", not yet");
+        *power_ = false;
+        finish();
+        turns_->tick();
+        EXPECT_TRUE(over(*reader));
+        EXPECT_FALSE((*reader)->saved()) << "acknowledged, though it is not stored";
+    }
+    open();
+    const auto page = sessions_->history("ann", session, 10, "");
+    ASSERT_TRUE(page && page->messages.size() == 2);
+    EXPECT_EQ(page->messages[0].message.content, "Hello?");
+    EXPECT_EQ(page->messages[1].message.content, "on the disk");
+    EXPECT_EQ(page->messages[1].message.status, MessageStatus::Interrupted);
+    EXPECT_TRUE(say("And?", session));
+}
+
+TEST_F(TurnsTest, AFullDiskAcknowledgesNothing) {
+    const auto reader = say("Hello?");
+    const std::string session = (*reader)->facts().session;
+    start();
+    write("text");
+    disk_->full = true;
+    pass(1);
+    EXPECT_EQ(events(*reader).size(), 2U) << "the answer goes on";
+    EXPECT_FALSE(say("Another?"));
+    disk_->full = false;
+    pass(1);
+    EXPECT_EQ(newest(session).content, "text") << "written again once there is room";
+    finish();
+    turns_->tick();
+    EXPECT_TRUE((*reader)->saved());
 }
 
 TEST_F(TurnsTest, ADeletedSessionEndsItsAnswer) {

@@ -15,6 +15,7 @@
 #include "app/web_assets.h"
 #include "base/log.h"
 #include "base/os.h"
+#include "sessions/stores.h"
 
 namespace dunlin {
 namespace {
@@ -61,9 +62,13 @@ void serve(const CommandFlags& flags) {
         return load_engine(entry, load_settings_of(settings, entry), clock, metrics);
     };
     const auto registry = make_registry(std::move(models), clock, metrics);
+    auto store = open_session_store("memory", {});
+    if (!store) exit_with(store.error());
+    const auto sessions = Sessions::open(std::move(*store), {}, clock);
+    if (!sessions) exit_with(sessions.error());
     ApiSettings api = settings.api;
     api.assets = web_assets();
-    auto server = Server::start(std::move(api), *registry, metrics, clock);
+    auto server = Server::start(std::move(api), *registry, **sessions, metrics, clock);
     if (!server) exit_with(server.error());
     const std::string& host = settings.api.host;
     const bool v6 = host.find(':') != host.npos;
