@@ -39,6 +39,7 @@ struct Error {
     Code code = Code::Internal;
     std::string message;
     std::string param = {};
+    int64_t retry_ms = 0;  // when the same may succeed, where that is known; 0: it is not
 };
 
 template <class T>

@@ -28,6 +28,9 @@ class Connection::Open final : public Exchange {
     const HttpRequest& request() const override { return request_; }
     std::stop_token gone() const override { return stop.get_token(); }
     void set_route(std::string_view pattern) override { route = pattern; }
+    void add_header(std::string name, std::string value) override {
+        headers.emplace_back(std::move(name), std::move(value));
+    }
 
     void respond(HttpResponse given) override {
         if (answered_.exchange(true)) return;
@@ -41,6 +44,7 @@ class Connection::Open final : public Exchange {
 
     std::stop_source stop;
     std::string route;
+    HttpHeaders headers;
     HttpResponse response;
     std::atomic<bool> ready{false};
 
@@ -139,7 +143,7 @@ asio::awaitable<void> Connection::serve(HttpRequest given) {
     Served served{.request = exchange->request(), .route = exchange->route, .gone = true};
     if (exchange->ready.load(std::memory_order_acquire)) {
         HttpResponse& response = exchange->response;
-        served.gone = !co_await send(response, begin, served);
+        served.gone = !co_await send(response, exchange->headers, begin, served);
         response.stream.reset();
     }
     if (served.gone) served.status = 499;

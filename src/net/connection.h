@@ -74,8 +74,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
     // connection_write.cpp
     /// These three: whether the socket took everything.
     Task<bool> write(std::string_view bytes);
-    /// `begin`: of the request, for the answer's header and the duration in `served`.
-    Task<bool> send(HttpResponse& response, TimePoint begin, Served& served);
+    /// `added`: headers of this answer beside its own. `begin`: of the request, for the answer's
+    /// header and the duration in `served`.
+    Task<bool> send(HttpResponse& response, const HttpHeaders& added, TimePoint begin,
+                    Served& served);
     Task<bool> send_stream(BodySource& source, std::string first, bool chunked, Served& served);
     /// What the body begins with, or nothing where that takes too long for the head to wait.
     Task<std::string> first_text(BodySource& source);

@@ -67,8 +67,8 @@ asio::awaitable<void> Connection::refuse(HttpRequest& request, const Refusal& re
     keep_ = false;
     Served served{.request = request, .route = "none", .gone = true};
     if (!closed_) {
-        HttpResponse response = net_->handlers.refuse(refusal.status, refusal.why);
-        served.gone = !co_await send(response, begin, served);
+        HttpResponse response = net_->handlers.refuse(request, refusal.status, refusal.why);
+        served.gone = !co_await send(response, {}, begin, served);
     }
     if (served.gone) served.status = 499;
     served.seconds = std::chrono::duration<double>(SteadyClock::now() - begin).count();

@@ -99,7 +99,8 @@ asio::awaitable<bool> Connection::send_stream(BodySource& source, std::string te
     co_return false;
 }
 
-asio::awaitable<bool> Connection::send(HttpResponse& response, TimePoint begin, Served& served) {
+asio::awaitable<bool> Connection::send(HttpResponse& response, const HttpHeaders& added,
+                                       TimePoint begin, Served& served) {
     const NetSettings& settings = net_->settings;
     const bool head_only = served.request.method == "HEAD";
     std::string first;
@@ -112,6 +113,7 @@ asio::awaitable<bool> Connection::send(HttpResponse& response, TimePoint begin, 
                                           : Framing::Chunked;
     keep_ = keep_ && !net_->stopping && framing != Framing::UntilClose;
     HttpHeaders headers = settings.headers;
+    headers.insert(headers.end(), added.begin(), added.end());
     headers.emplace_back("x-request-id", served.request.id);
     const auto spent = SteadyClock::now() - begin;
     if (!settings.processing_ms_header.empty())

@@ -67,6 +67,9 @@ class Exchange {
     virtual std::stop_token gone() const = 0;
     /// The route's pattern, a label for metrics. Set before respond().
     virtual void set_route(std::string_view pattern) = 0;
+    /// A header that the answer carries whatever it becomes: an error, a stream, what stands in
+    /// place of one. Set before respond(), by one thread at a time.
+    virtual void add_header(std::string name, std::string value) = 0;
 };
 
 /// ASCII letters in lower case, whatever the locale: names of fields, hosts and media types.

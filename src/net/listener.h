@@ -30,8 +30,9 @@ struct NetSettings {
 /// What the listener calls, on its I/O thread; nothing in here may block or throw.
 struct NetHandlers {
     std::function<void(std::shared_ptr<Exchange>)> serve;
-    /// The answer to a request that cannot be read (400, 408, 413, 417, 431, 503).
-    std::function<HttpResponse(int status, std::string_view why)> refuse;
+    /// The answer to a request that cannot be read (400, 408, 413, 417, 431, 503), of which only
+    /// what was read is there: often the header, perhaps nothing.
+    std::function<HttpResponse(const HttpRequest&, int status, std::string_view why)> refuse;
     std::function<void(const Served&)> served;
 };
 

@@ -63,7 +63,10 @@ class ListenerTest : public testing::Test {
     void SetUp() override {
         NetHandlers handlers{
             .serve = [this](const std::shared_ptr<Exchange>& exchange) { serve(*exchange); },
-            .refuse = [](int status, std::string_view) { return HttpResponse{.status = status}; },
+            .refuse =
+                [](const HttpRequest& request, int status, std::string_view) {
+                    return HttpResponse{.status = status, .headers = {{"x-path", request.target}}};
+                },
             .served =
                 [this](const Served& served) {
                     status_ = served.status;
@@ -82,6 +85,7 @@ class ListenerTest : public testing::Test {
     }
 
     void serve(Exchange& exchange) {
+        exchange.add_header("x-added", "yes");
         auto body = std::make_unique<Fed>();
         body_ = body.get();
         if (exchange.request().path() == "/refused") {
@@ -132,6 +136,7 @@ TEST_F(ListenerTest, SendsTheHeadAndPingsWhereNothingComes) {
     const auto head = receive("\r\n\r\n");
     EXPECT_HAS(head, "HTTP/1.1 200 OK\r\n");
     EXPECT_HAS(head, "Transfer-Encoding: chunked\r\n");
+    EXPECT_HAS(head, "x-added: yes\r\n");
     EXPECT_GE(steady_clock::now() - began, milliseconds(900));
     EXPECT_EQ(receive("\n\n\r\n"), "8\r\n: ping\n\n\r\n");
     body_.load()->feed("data", true);
@@ -146,6 +151,14 @@ TEST_F(ListenerTest, SendsAnotherAnswerInstead) {
     const auto answer = receive("refused");
     EXPECT_HAS(answer, "HTTP/1.1 503 ");
     EXPECT_HAS(answer, "Content-Length: 7\r\n");
+    EXPECT_HAS(answer, "x-added: yes\r\n");
+}
+
+TEST_F(ListenerTest, TellsWhoseRequestIsRefused) {
+    send_text("POST /large HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n");
+    const auto answer = receive("\r\n\r\n");
+    EXPECT_HAS(answer, "HTTP/1.1 413 ");
+    EXPECT_HAS(answer, "x-path: /large\r\n");
 }
 
 TEST_F(ListenerTest, EndsAnOldClientsBodyWithItsConnection) {
