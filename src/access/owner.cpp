@@ -1,15 +1,17 @@
 #include "access/owner.h"
 
-#include "base/mix.h"
+#include <cstring>
+
+#include "access/digest.h"
 
 namespace dunlin {
 
 Digest prefix_domain(std::string_view owner) {
-    Digest out{0x6f776e6572, owner.size()};
-    for (const char c : owner) {
-        const auto byte = static_cast<unsigned char>(c);
-        out = {mix(out.hi ^ byte), mix(out.lo + byte) ^ out.hi};
-    }
+    static const Bytes32 secret = fresh_secret();
+    const Bytes32 code = hmac_sha256(secret, owner);
+    Digest out;
+    std::memcpy(&out.hi, code.data(), sizeof out.hi);
+    std::memcpy(&out.lo, code.data() + sizeof out.hi, sizeof out.lo);
     return out;
 }
 

@@ -1,0 +1,2 @@
+find_package(OpenSSL REQUIRED)
+target_link_libraries(${rung_target} PRIVATE OpenSSL::Crypto)
