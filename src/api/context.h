@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "access/rate_limiter.h"
 #include "api/server.h"
 #include "base/workers.h"
 #include "chat/turns.h"
@@ -25,6 +26,9 @@ struct ApiContext {
     Router router;
     Workers workers;
     std::unique_ptr<Turns> turns;
+    const KeyRing keys;    // empty: nobody needs a key
+    RateLimiter requests;  // that ask for an answer, by key or client
+    RateLimiter failures;  // unknown keys, by client
     std::atomic<bool> draining{false};
 };
 
@@ -32,7 +36,9 @@ using ExchangePtr = std::shared_ptr<Exchange>;
 
 /// Who sends a request.
 struct Caller {
-    std::string owner;  // whose sessions and prefixes these are; empty: nobody needs a key
+    std::string owner;   // whose sessions and prefixes these are; empty: nobody needs a key
+    std::string bucket;  // of RateLimiter
+    uint32_t requests_per_minute = 0;  // 0: no limit
 };
 
 /// One request at its endpoint.
@@ -43,17 +49,28 @@ struct Call {
 };
 using Endpoint = void (*)(ApiContext&, const Call&);
 
+/// Who may call an endpoint where keys are needed.
+enum class Who : uint8_t {
+    Public,   // everybody
+    Keyed,    // who has a key
+    Limited,  // who has a key; asks for an answer, so it counts against the requests a minute
+    Scraper,  // who has a key, or everybody where security.metrics_public says so
+    Asks,     // the endpoint finds out by itself, with caller_of(): a key may come later
+};
+
 /// The rows of endpoints.def.
 struct EndpointRow {
     std::string_view method, pattern;
     Endpoint run;
     bool v1;
+    Who who;
     std::string_view summary;
 };
 std::span<const EndpointRow> endpoint_rows();
 
 namespace endpoints {
-#define ENDPOINT(method, pattern, function, v1, summary) void function(ApiContext&, const Call&);
+#define ENDPOINT(method, pattern, function, v1, who, summary) \
+    void function(ApiContext&, const Call&);
 #include "api/endpoints.def"
 #undef ENDPOINT
 }  // namespace endpoints

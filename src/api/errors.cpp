@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "api/context.h"
 #include "base/log.h"
 #include "wire/openai.h"
@@ -74,9 +76,11 @@ const Row& row_of(Code code) {
     return kRows[std::size(kRows) - 1];
 }
 
-/// OpenAI's clients obey both; proxies know the first.
-void add_retry(HttpResponse& response) {
-    response.headers.emplace_back("Retry-After", "1");
+/// OpenAI's clients obey all three; proxies know the first.
+void add_retry(HttpResponse& response, int64_t retry_ms = 0) {
+    const int64_t seconds = std::max<int64_t>(1, (retry_ms + 999) / 1000);
+    response.headers.emplace_back("Retry-After", std::to_string(seconds));
+    if (retry_ms > 0) response.headers.emplace_back("retry-after-ms", std::to_string(retry_ms));
     response.headers.emplace_back("x-should-retry", "true");
 }
 
@@ -111,7 +115,7 @@ HttpResponse error_response(const Error& error) {
     const Row& row = row_of(error.code);
     HttpResponse response = json_response(row.status, error_body(error));
     if (row.status == 401) response.headers.emplace_back("WWW-Authenticate", "Bearer");
-    if (row.retry) add_retry(response);
+    if (row.retry) add_retry(response, error.retry_ms);
     if (row.status >= 500 && !row.retry) response.headers.emplace_back("x-should-retry", "false");
     return response;
 }

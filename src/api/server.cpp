@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "access/owner.h"
+#include "api/authenticate.h"
 #include "api/browser_rules.h"
 #include "api/context.h"
 #include "base/log.h"
@@ -11,8 +13,8 @@ namespace dunlin {
 namespace {
 
 constexpr EndpointRow kEndpoints[] = {
-#define ENDPOINT(method, pattern, function, v1, summary) \
-    {#method, pattern, endpoints::function, v1, summary},
+#define ENDPOINT(method, pattern, function, v1, who, summary) \
+    {#method, pattern, endpoints::function, v1, Who::who, summary},
 #include "api/endpoints.def"
 #undef ENDPOINT
 };
@@ -73,9 +75,13 @@ void serve(ApiContext& api, const ExchangePtr& exchange) {
         // Each row stands once, or twice when it is also under /v1: see add_routes().
         const std::string_view pattern = api.router.pattern(found.match->route);
         const auto plain = pattern.starts_with("/v1/") ? pattern.substr(3) : pattern;
-        for (const auto& row : kEndpoints)
-            if (row.pattern == plain && row.method == api.router.method(found.match->route))
-                return row.run(api, {exchange, *found.match, {}});
+        for (const auto& row : kEndpoints) {
+            if (row.pattern != plain || row.method != api.router.method(found.match->route))
+                continue;
+            auto caller = admit(api, row, *exchange);
+            if (!caller) return refuse(api, *exchange, caller.error());
+            return row.run(api, {exchange, *found.match, std::move(*caller)});
+        }
     }
     if (!found.allowed.empty()) return refuse_method(api, *exchange, found.allowed);
     refuse(api, *exchange, Error{Code::NotFound, "there is no such path here"});
@@ -129,14 +135,18 @@ std::span<const EndpointRow> endpoint_rows() {
 struct Server::State {
     State(ApiSettings settings, size_t threads, Registry& registry, Sessions& sessions,
           Metrics& metrics, const Clock& clock)
-        : api{.settings = std::move(settings),
+        : api{.settings = settings,
               .registry = registry,
               .sessions = sessions,
               .metrics = metrics,
               .clock = clock,
               .router = {},
               .workers = Workers(threads),
-              .turns = {}} {
+              .turns = {},
+              .keys = KeyRing(std::move(settings.keys)),
+              .requests = RateLimiter(clock),
+              .failures = RateLimiter(clock)} {
+        prefix_domain("");  // takes its secret now, not in the middle of a request
         api.turns = std::make_unique<Turns>(registry, sessions, api.workers, clock, metrics,
                                             api.settings.turns);
     }
@@ -180,7 +190,7 @@ Expected<std::unique_ptr<Server>> Server::start(ApiSettings settings, Registry& 
     NetHandlers handlers{
         .serve = [&api](const ExchangePtr& exchange) { serve(api, exchange); },
         .refuse =
-            [&api](int status, std::string_view why) {
+            [&api](const HttpRequest&, int status, std::string_view why) {
                 count_refusal(api.metrics, status);
                 return refusal(status, why);
             },

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "access/key_ring.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/metrics.h"
@@ -39,6 +40,10 @@ struct ApiSettings {
     uint32_t response_tokens_max = 2048;
     uint32_t prepare_threads = 2;
     TurnSettings turns;
+    std::vector<Key> keys;                  // with any, everybody needs one
+    uint32_t requests_per_minute = 0;       // of a key that sets none, or of a client; 0: no limit
+    bool metrics_public = false;            // /metrics needs no key
+    std::vector<std::string> cors_origins;  // sites whose pages may use this server
     std::span<const Asset> assets = {};
 };
 
