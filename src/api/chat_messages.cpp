@@ -130,7 +130,7 @@ Expected<TurnRequest> chat_turn(ApiContext& api, const Caller& caller, const Cha
     // The one table of request parameters checks the text's length too.
     const std::string checked = what == TurnPlace::What::Regenerate ? "again" : *text;
     body->set("messages", Json::Array{Json::Object{{"role", "user"}, {"content", checked}}});
-    auto wire = read_request(*body, Dialect::Chat, api.settings.prompt_characters_max);
+    auto wire = read_request(*body, Dialect::Chat, text_limit(api.settings));
     if (!wire) {
         Error error = wire.error();
         if (error.param.starts_with("messages"))

@@ -15,6 +15,7 @@
 #include "chat/turns.h"
 #include "registry/registry.h"
 #include "sessions/sessions.h"
+#include "wire/text_limit.h"
 
 namespace dunlin {
 
@@ -37,6 +38,7 @@ struct ApiSettings {
     uint32_t write_timeout_s = 60;          // for a client that takes nothing
     uint32_t ping_s = 15;                   // of silence in a stream
     uint32_t prompt_characters_max = 8192;  // code points of each text; 0: no limit
+    Overlong overlong = Overlong::Refuse;   // what becomes of a longer text
     uint32_t response_tokens_max = 2048;
     uint32_t prepare_threads = 2;
     TurnSettings turns;
@@ -46,6 +48,10 @@ struct ApiSettings {
     std::vector<std::string> cors_origins;  // sites whose pages may use this server
     std::span<const Asset> assets = {};
 };
+
+inline TextLimit text_limit(const ApiSettings& settings) {
+    return {settings.prompt_characters_max, settings.overlong};
+}
 
 /// The HTTP server: every endpoint over one listener with a thread of its own.
 class Server {

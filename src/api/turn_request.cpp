@@ -47,6 +47,7 @@ Expected<TurnRequest> turn_request(const ApiContext& api, const Caller& caller,
     out.owner = caller.owner;
     out.model = std::move(*model);
     out.may_trim = wire.trims;
+    out.truncated_characters = wire.truncated_characters;
     const Request plain = engine_request(wire, api.settings.response_tokens_max);
     if (wire.prompts.empty()) {
         std::vector<Message> messages;

@@ -127,7 +127,7 @@ void read_plain(const Json& body, WireRequest& out) {
 
 }  // namespace
 
-Expected<WireRequest> read_request(const Json& body, Dialect dialect, uint32_t characters_max) {
+Expected<WireRequest> read_request(const Json& body, Dialect dialect, const TextLimit& limit) {
     auto ignored = check_parameters(body, dialect);
     if (!ignored) return std::unexpected(ignored.error());
     WireRequest out;
@@ -135,8 +135,8 @@ Expected<WireRequest> read_request(const Json& body, Dialect dialect, uint32_t c
     read_plain(body, out);
     auto step = read_stream_options(body, out);
     if (step)
-        step = dialect == Dialect::Chat ? read_messages(body, characters_max, out)
-                                        : read_prompt(body, characters_max, out);
+        step = dialect == Dialect::Chat ? read_messages(body, limit, out)
+                                        : read_prompt(body, limit, out);
     if (step) step = read_stop(body, out);
     if (step) step = read_logit_bias(body, out);
     if (step) step = read_logprobs(body, dialect, out);
@@ -146,10 +146,10 @@ Expected<WireRequest> read_request(const Json& body, Dialect dialect, uint32_t c
 }
 
 Expected<WireRequest> parse_request(std::string_view text, Dialect dialect,
-                                    uint32_t characters_max) {
+                                    const TextLimit& limit) {
     const auto body = read_json(text);
     if (!body) return std::unexpected(body.error());
-    return read_request(*body, dialect, characters_max);
+    return read_request(*body, dialect, limit);
 }
 
 Json error_json(std::string_view message, std::string_view type, std::string_view param,
@@ -171,12 +171,6 @@ Json usage_json(uint32_t prompt, uint32_t cached, uint32_t completion) {
         {"completion_tokens_details", Json::Object{{"reasoning_tokens", 0},
                                                    {"accepted_prediction_tokens", 0},
                                                    {"rejected_prediction_tokens", 0}}}};
-}
-
-size_t count_characters(std::string_view utf8) {
-    return static_cast<size_t>(std::count_if(utf8.begin(), utf8.end(), [](char c) {
-        return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
-    }));
 }
 
 std::string lossy_utf8(std::string_view bytes) {

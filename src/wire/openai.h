@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "json/json.h"
 #include "wire/parameters.h"
+#include "wire/text_limit.h"
 
 namespace dunlin {
 
@@ -39,15 +40,15 @@ struct WireRequest {
     uint32_t n = 1;
     std::vector<std::string> stop;
     bool ignore_eos = false, echo = false;
-    std::optional<uint32_t> logprobs;  // number of alternatives
-    std::vector<std::string> ignored;  // fields without effect, "messages.name" for inner ones
+    std::optional<uint32_t> logprobs;   // number of alternatives
+    std::vector<std::string> ignored;   // fields without effect, "messages.name" for inner ones
+    uint32_t truncated_characters = 0;  // left out of texts that were too long
 };
 
-/// Errors: Invalid with the field as `param`; TooLarge. `characters_max` bounds the code points of
-/// each text part and prompt, 0 means no limit.
-Expected<WireRequest> read_request(const Json& body, Dialect dialect, uint32_t characters_max);
-Expected<WireRequest> parse_request(std::string_view body, Dialect dialect,
-                                    uint32_t characters_max);
+/// Errors: Invalid with the field as `param`; TooLarge. `limit` holds for each text part and each
+/// prompt that is a text.
+Expected<WireRequest> read_request(const Json& body, Dialect dialect, const TextLimit& limit);
+Expected<WireRequest> parse_request(std::string_view body, Dialect dialect, const TextLimit& limit);
 
 /// The error object that OpenAI's clients read; `param` empty means null.
 Json error_json(std::string_view message, std::string_view type, std::string_view param,
@@ -55,8 +56,6 @@ Json error_json(std::string_view message, std::string_view type, std::string_vie
 
 Json usage_json(uint32_t prompt, uint32_t cached, uint32_t completion);
 
-/// Code points of valid UTF-8.
-size_t count_characters(std::string_view utf8);
 /// `bytes` with every part that is not UTF-8 replaced by U+FFFD.
 std::string lossy_utf8(std::string_view bytes);
 

@@ -10,7 +10,7 @@ std::string chat_with(const std::string& member) {
 }
 
 std::string refused_param(const std::string& member) {
-    const auto request = parse_request(chat_with(member), Dialect::Chat, 0);
+    const auto request = parse_request(chat_with(member), Dialect::Chat, {});
     return request ? "accepted" : request.error().param;
 }
 
@@ -45,10 +45,10 @@ TEST(Parameters, RefuseWhatIsNotSupported) {
         };
         const auto dialect = row.in(Dialect::Chat) ? Dialect::Chat : Dialect::Completions;
         for (const Json& value : *read_json(row.default_json)->array())
-            EXPECT_TRUE(parse_request(with(value), dialect, 0)) << name;
+            EXPECT_TRUE(parse_request(with(value), dialect, {})) << name;
         for (const Json& value :
              {Json("x"), Json(1), Json(true), Json(Json::Object{}), Json(Json::Array{1})}) {
-            const auto request = parse_request(with(value), dialect, 0);
+            const auto request = parse_request(with(value), dialect, {});
             ASSERT_FALSE(request) << name;
             EXPECT_EQ(request.error().param, name);
         }
@@ -77,7 +77,7 @@ TEST(Parameters, SchemasAreJsonAndKnowEveryRow) {
 TEST(Requests, CheckFieldsTogether) {
     const auto param = [](const char* more) {
         const auto request =
-            parse_request(std::string(R"({"prompt":"x",)") + more + "}", Dialect::Completions, 0);
+            parse_request(std::string(R"({"prompt":"x",)") + more + "}", Dialect::Completions, {});
         return request ? "accepted" : request.error().param;
     };
     EXPECT_EQ(param(R"("n":2,"best_of":2)"), "accepted");
@@ -94,7 +94,7 @@ TEST(Requests, ReadChat) {
             "max_tokens":9,"max_completion_tokens":5,"stop":"x","seed":-1,"logprobs":true,
             "top_logprobs":3,"logit_bias":{"7":-100},"user":"u","nonsense":1,
             "stream_options":{"odd":1}})",
-        Dialect::Chat, 0);
+        Dialect::Chat, {});
     ASSERT_TRUE(request) << request.error().message;
     EXPECT_EQ(request->messages[0].role, "system");
     EXPECT_EQ(request->messages[0].content, "ab");
@@ -110,7 +110,7 @@ TEST(Requests, ReadChat) {
 TEST(Requests, NameTheBadMessage) {
     const auto param = [](const char* messages) {
         const auto request =
-            parse_request(std::string(R"({"messages":)") + messages + "}", Dialect::Chat, 3);
+            parse_request(std::string(R"({"messages":)") + messages + "}", Dialect::Chat, {3});
         return request ? "accepted" : request.error().param;
     };
     EXPECT_EQ(param("[]"), "messages");
@@ -128,7 +128,7 @@ TEST(Requests, NameTheBadMessage) {
 
 TEST(Requests, ReadPrompts) {
     const auto prompt = [](const std::string& text) {
-        return parse_request(R"({"prompt":)" + text + '}', Dialect::Completions, 0);
+        return parse_request(R"({"prompt":)" + text + '}', Dialect::Completions, {});
     };
     EXPECT_EQ(std::get<0>(prompt(R"("a")")->prompts.at(0)), "a");
     EXPECT_EQ(std::get<0>(prompt(R"(["a","b"])")->prompts.at(1)), "b");

@@ -3,17 +3,10 @@
 #include <algorithm>
 
 #include "wire/fields.h"
+#include "wire/text_limit.h"
 
 namespace dunlin {
 namespace {
-
-Expected<void> check_length(std::string_view text, uint32_t characters_max, std::string param) {
-    const size_t characters = count_characters(text);
-    if (characters_max == 0 || characters <= characters_max) return {};
-    return invalid("the text has " + std::to_string(characters) + " characters; the limit is " +
-                       std::to_string(characters_max),
-                   std::move(param));
-}
 
 /// Only names that we know are repeated: a message to a client must not carry a prompt's text.
 std::unexpected<Error> refuse_part(std::string_view type, std::string param) {
@@ -27,13 +20,9 @@ std::unexpected<Error> refuse_part(std::string_view type, std::string param) {
 }
 
 Expected<std::string> read_content(const Json* content, const std::string& where,
-                                   uint32_t characters_max) {
+                                   const TextLimit& limit, uint32_t& truncated) {
     if (!content || content->is_null()) return invalid("a message needs a content", where);
-    if (const auto* text = content->string()) {
-        if (auto ok = check_length(*text, characters_max, where); !ok)
-            return std::unexpected(ok.error());
-        return *text;
-    }
+    if (const auto* text = content->string()) return limit_text(*text, limit, where, truncated);
     if (!content->array()) return invalid("content must be a string or an array of parts", where);
     std::string joined;
     for (size_t i = 0; i < content->array()->size(); ++i) {
@@ -44,9 +33,9 @@ Expected<std::string> read_content(const Json* content, const std::string& where
         if (*type->string() != "text") return refuse_part(*type->string(), at + ".type");
         const Json* text = part.find("text");
         if (!text || !text->string()) return invalid("a text part needs a text", at + ".text");
-        if (auto ok = check_length(*text->string(), characters_max, at + ".text"); !ok)
-            return std::unexpected(ok.error());
-        joined += *text->string();
+        auto part_text = limit_text(*text->string(), limit, at + ".text", truncated);
+        if (!part_text) return part_text;
+        joined += *part_text;
     }
     return joined;
 }
@@ -67,12 +56,9 @@ Expected<void> check_members(const Json& message, const std::string& at,
     return {};
 }
 
-Expected<WirePrompt> read_one_prompt(const Json& prompt, uint32_t characters_max) {
-    if (const auto* text = prompt.string()) {
-        if (auto ok = check_length(*text, characters_max, "prompt"); !ok)
-            return std::unexpected(ok.error());
-        return *text;
-    }
+Expected<WirePrompt> read_one_prompt(const Json& prompt, const TextLimit& limit,
+                                     uint32_t& truncated) {
+    if (const auto* text = prompt.string()) return limit_text(*text, limit, "prompt", truncated);
     std::vector<int32_t> ids;
     if (!prompt.array() || prompt.array()->empty())
         return invalid("a prompt must be a string or an array of token ids", "prompt");
@@ -87,7 +73,7 @@ Expected<WirePrompt> read_one_prompt(const Json& prompt, uint32_t characters_max
 
 }  // namespace
 
-Expected<void> read_messages(const Json& body, uint32_t characters_max, WireRequest& out) {
+Expected<void> read_messages(const Json& body, const TextLimit& limit, WireRequest& out) {
     static constexpr std::string_view kRoles[] = {"system", "user", "assistant", "tool"};
     const Json* messages = given(body, "messages");
     if (!messages) return invalid("'messages' is required", "messages");
@@ -106,14 +92,15 @@ Expected<void> read_messages(const Json& body, uint32_t characters_max, WireRequ
             out.messages.push_back({std::move(name), {}});
             continue;
         }
-        auto content = read_content(given_content, at + ".content", characters_max);
+        auto content =
+            read_content(given_content, at + ".content", limit, out.truncated_characters);
         if (!content) return std::unexpected(content.error());
         out.messages.push_back({std::move(name), std::move(*content)});
     }
     return {};
 }
 
-Expected<void> read_prompt(const Json& body, uint32_t characters_max, WireRequest& out) {
+Expected<void> read_prompt(const Json& body, const TextLimit& limit, WireRequest& out) {
     const Json* prompt = given(body, "prompt");
     if (!prompt) return invalid("'prompt' is required", "prompt");
     const auto* array = prompt->array();
@@ -126,7 +113,7 @@ Expected<void> read_prompt(const Json& body, uint32_t characters_max, WireReques
                            std::to_string(out.n) + " each",
                        "prompt");
     for (const Json& one : list) {
-        auto read = read_one_prompt(one, characters_max);
+        auto read = read_one_prompt(one, limit, out.truncated_characters);
         if (!read) return std::unexpected(read.error());
         if (!out.prompts.empty() && read->index() != out.prompts.front().index())
             return invalid("prompts must be all texts or all token ids", "prompt");

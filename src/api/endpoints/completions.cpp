@@ -46,7 +46,7 @@ class Answering : public std::enable_shared_from_this<Answering> {
             body = with_parameters(std::move(*body), found->parameters);
             session = std::move(*found);
         }
-        auto wire = read_request(*body, form_.dialect, api_.settings.prompt_characters_max);
+        auto wire = read_request(*body, form_.dialect, text_limit(api_.settings));
         if (!wire) return std::unexpected(wire.error());
         wire_ = std::move(*wire);
         if (session && wire_.model.empty()) wire_.model = session->model;
@@ -97,6 +97,9 @@ class Answering : public std::enable_shared_from_this<Answering> {
         }
         if (facts.omitted_messages > 0)
             headers_.emplace_back("x-truncated-messages", std::to_string(facts.omitted_messages));
+        if (facts.truncated_characters > 0)
+            headers_.emplace_back("x-truncated-characters",
+                                  std::to_string(facts.truncated_characters));
         std::string names;
         for (const auto& name : wire_.ignored)
             if (names.size() + name.size() < 1024 &&
