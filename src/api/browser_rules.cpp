@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "api/cross_origin.h"
+
 namespace dunlin {
 namespace {
 
@@ -55,9 +57,10 @@ std::optional<Refusal> check_browser(const ApiSettings& settings, const HttpRequ
         return Refusal{403, "this Host is not in the server's list of allowed hosts"};
     const auto origin = request.header("origin");
     const auto scheme = origin.find("://");
-    const bool known = scheme != origin.npos && is_allowed(settings, origin.substr(scheme + 3));
+    const bool known = is_listed_origin(settings, origin) ||
+                       (scheme != origin.npos && is_allowed(settings, origin.substr(scheme + 3)));
     if (!origin.empty() && !known)
-        return Refusal{403, "this Origin is not in the server's list of allowed hosts"};
+        return Refusal{403, "pages of this Origin may not use this server"};
     // Without an Origin, another site may link here, and nothing else.
     const bool reads = request.method == "GET" || request.method == "HEAD";
     const bool visits = reads && request.header("sec-fetch-mode") == "navigate";

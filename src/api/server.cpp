@@ -6,6 +6,7 @@
 #include "api/authenticate.h"
 #include "api/browser_rules.h"
 #include "api/context.h"
+#include "api/cross_origin.h"
 #include "base/log.h"
 #include "net/listener.h"
 
@@ -41,8 +42,8 @@ void serve_asset(Exchange& exchange, const Asset& asset) {
          .body = std::string(asset.bytes)});
 }
 
-/// A known path with another method. OPTIONS tells the methods and nothing about other origins:
-/// pages of other sites may not use this server.
+/// A known path with another method. OPTIONS tells the methods, and what a page of a listed origin
+/// may send.
 void refuse_method(ApiContext& api, Exchange& exchange, const std::vector<std::string>& allowed) {
     std::string methods;
     for (const auto& method : allowed) {
@@ -50,14 +51,19 @@ void refuse_method(ApiContext& api, Exchange& exchange, const std::vector<std::s
         methods += (methods.empty() ? "" : ", ") + method + (method == "GET" ? ", HEAD" : "");
     }
     methods += ", OPTIONS";
-    if (exchange.request().method == "OPTIONS")
-        return exchange.respond({.status = 204, .headers = {{"Allow", methods}}});
+    if (exchange.request().method == "OPTIONS") {
+        HttpHeaders headers = preflight_headers(api.settings, exchange.request(), methods);
+        headers.emplace_back("Allow", methods);
+        return exchange.respond({.status = 204, .headers = std::move(headers)});
+    }
     refuse(api, exchange, 405, "this path takes " + methods, {{"Allow", methods}});
 }
 
 void serve(ApiContext& api, const ExchangePtr& exchange) {
     const HttpRequest& request = exchange->request();
     exchange->set_route("none");
+    for (auto& [name, value] : cross_origin_headers(api.settings, request))
+        exchange->add_header(std::move(name), std::move(value));
     if (const auto refused = check_browser(api.settings, request))
         return refuse(api, *exchange, refused->status, refused->why);
     const auto coding = request.header("content-encoding");
@@ -190,9 +196,12 @@ Expected<std::unique_ptr<Server>> Server::start(ApiSettings settings, Registry& 
     NetHandlers handlers{
         .serve = [&api](const ExchangePtr& exchange) { serve(api, exchange); },
         .refuse =
-            [&api](const HttpRequest&, int status, std::string_view why) {
+            [&api](const HttpRequest& request, int status, std::string_view why) {
                 count_refusal(api.metrics, status);
-                return refusal(status, why);
+                HttpResponse response = refusal(status, why);
+                for (auto& header : cross_origin_headers(api.settings, request))
+                    response.headers.push_back(std::move(header));
+                return response;
             },
         .served = [&api](const Served& served) { record(api.metrics, served); },
     };
