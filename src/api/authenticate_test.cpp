@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "sessions/stores.h"
+
 namespace dunlin {
 namespace {
 
@@ -45,10 +47,12 @@ class Authenticate : public testing::Test {
         settings.keys = std::move(keys);
         api_.reset(new ApiContext{.settings = settings,
                                   .registry = registry_,
+                                  .sessions = *sessions_,
                                   .metrics = metrics_,
                                   .clock = clock_,
                                   .router = {},
                                   .workers = Workers(1),
+                                  .turns = {},
                                   .keys = KeyRing(settings.keys),
                                   .requests = RateLimiter(clock_),
                                   .failures = RateLimiter(clock_)});
@@ -68,9 +72,11 @@ class Authenticate : public testing::Test {
         return std::string(to_string(error_.code));
     }
 
-    NoModels registry_;
-    Metrics metrics_;
     ManualClock clock_;
+    NoModels registry_;
+    std::unique_ptr<Sessions> sessions_ =
+        std::move(*Sessions::open(std::move(*open_session_store("memory", {})), {}, clock_));
+    Metrics metrics_;
     std::unique_ptr<ApiContext> api_;
     std::unique_ptr<Asked> asked_;
     Error error_;

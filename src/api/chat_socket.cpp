@@ -8,6 +8,7 @@
 #include <list>
 #include <mutex>
 
+#include "api/authenticate.h"
 #include "api/chat_messages.h"
 
 namespace dunlin {
@@ -29,7 +30,8 @@ struct Following {
 
 class Chat : public std::enable_shared_from_this<Chat> {
  public:
-    Chat(ApiContext& api, std::optional<Caller> caller) : api_(api), caller_(std::move(caller)) {}
+    Chat(ApiContext& api, std::optional<Caller> caller, std::string peer)
+        : api_(api), peer_(std::move(peer)), caller_(std::move(caller)) {}
 
     void receive(std::string text) {
         {
@@ -180,13 +182,25 @@ class Chat : public std::enable_shared_from_this<Chat> {
         say(plain_message("pong", message.id));
     }
 
+    /// Whoever spoke before speaks on where the new key is not accepted; nobody was, the end.
     void authenticate(const ChatMessage& message) {
+        const auto key = text_member(message.body, "key", true);
+        if (!key) return refuse(key.error(), message.id);
+        auto caller = caller_of_key(api_, *key, peer_);
+        if (!caller) {
+            refuse(caller.error(), message.id);
+            if (!caller_) close(kNoKey);
+            return;
+        }
+        caller_ = std::move(*caller);
         const std::lock_guard lock(mutex_);
         say(plain_message("authenticated", message.id));
     }
 
     void ask(const ChatMessage& message) {
         if (api_.draining) return refuse({Code::NotReady, "the server is stopping"}, message.id);
+        const Allowance left = take_request(api_, *caller_);
+        if (!left.allowed) return refuse(rate_limit_error(left), message.id);
         const auto following = enter(message.id);
         if (!following) return refuse(following.error(), message.id);
         auto request = chat_turn(api_, *caller_, message);
@@ -297,6 +311,7 @@ class Chat : public std::enable_shared_from_this<Chat> {
     }
 
     ApiContext& api_;
+    const std::string peer_;
     std::stop_source gone_;
     std::optional<Caller> caller_;  // the worker's alone
     std::atomic<uint16_t> closing_code_{1000};
@@ -316,8 +331,8 @@ const Chat::Row Chat::kRows[] = {
 
 class ChatSocket final : public WebSocketPeer {
  public:
-    ChatSocket(ApiContext& api, std::optional<Caller> caller)
-        : chat_(std::make_shared<Chat>(api, std::move(caller))) {}
+    ChatSocket(ApiContext& api, std::optional<Caller> caller, std::string peer)
+        : chat_(std::make_shared<Chat>(api, std::move(caller), std::move(peer))) {}
     ~ChatSocket() override { chat_->leave(); }
 
     void receive(std::string text) override { chat_->receive(std::move(text)); }
@@ -333,8 +348,9 @@ class ChatSocket final : public WebSocketPeer {
 
 }  // namespace
 
-std::unique_ptr<WebSocketPeer> make_chat_socket(ApiContext& api, std::optional<Caller> caller) {
-    return std::make_unique<ChatSocket>(api, std::move(caller));
+std::unique_ptr<WebSocketPeer> make_chat_socket(ApiContext& api, std::optional<Caller> caller,
+                                                std::string peer) {
+    return std::make_unique<ChatSocket>(api, std::move(caller), std::move(peer));
 }
 
 }  // namespace dunlin

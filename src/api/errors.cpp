@@ -77,8 +77,7 @@ const Row& row_of(Code code) {
 }
 
 /// OpenAI's clients obey all three; proxies know the first.
-void add_retry(HttpResponse& response, int64_t retry_ms = 0) {
-    const int64_t seconds = std::max<int64_t>(1, (retry_ms + 999) / 1000);
+void add_retry(HttpResponse& response, uint32_t seconds, int64_t retry_ms) {
     response.headers.emplace_back("Retry-After", std::to_string(seconds));
     if (retry_ms > 0) response.headers.emplace_back("retry-after-ms", std::to_string(retry_ms));
     response.headers.emplace_back("x-should-retry", "true");
@@ -108,14 +107,14 @@ Json error_body(const Error& error) {
 
 std::optional<uint32_t> retry_after_s(const Error& error) {
     if (!row_of(error.code).retry) return std::nullopt;
-    return 1;
+    return static_cast<uint32_t>(std::clamp<int64_t>((error.retry_ms + 999) / 1000, 1, 86'400));
 }
 
 HttpResponse error_response(const Error& error) {
     const Row& row = row_of(error.code);
     HttpResponse response = json_response(row.status, error_body(error));
     if (row.status == 401) response.headers.emplace_back("WWW-Authenticate", "Bearer");
-    if (row.retry) add_retry(response, error.retry_ms);
+    if (const auto seconds = retry_after_s(error)) add_retry(response, *seconds, error.retry_ms);
     if (row.status >= 500 && !row.retry) response.headers.emplace_back("x-should-retry", "false");
     return response;
 }
@@ -123,7 +122,7 @@ HttpResponse error_response(const Error& error) {
 HttpResponse refusal(int status, std::string_view why) {
     const HttpRow& row = http_row(status);
     HttpResponse response = json_response(status, error_json(why, row.type, "", row.name));
-    if (status == 503) add_retry(response);
+    if (status == 503) add_retry(response, 1, 0);
     return response;
 }
 
