@@ -340,6 +340,7 @@ class ChatSocket final : public WebSocketPeer {
     void wake_when_ready(std::move_only_function<void() noexcept> ready) override {
         chat_->wake_when_ready(std::move(ready));
     }
+    bool busy() const override { return chat_->busy(); }
     uint16_t close_code() const override { return chat_->close_code(); }
 
  private:

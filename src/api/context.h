@@ -82,7 +82,7 @@ HttpResponse error_response(const Error& error);
 Json error_body(const Error& error);
 /// How long to wait before trying again, where that helps.
 std::optional<uint32_t> retry_after_s(const Error& error);
-/// For what HTTP itself refuses: 400, 403, 405, 408, 413, 415, 417, 431, 503.
+/// For what HTTP itself refuses: 400, 403, 405, 408, 413, 415, 417, 426, 431, 503.
 HttpResponse refusal(int status, std::string_view why);
 
 /// Every error that a client gets is counted once, in dunlin_errors_total: by these, and by

@@ -53,6 +53,7 @@ constexpr HttpRow kHttpRows[] = {
     {413, kBadRequest, "too_large"},
     {415, kBadRequest, "unsupported_media_type"},
     {417, kBadRequest, "expectation_failed"},
+    {426, kBadRequest, "upgrade_required"},
     {431, kBadRequest, "header_too_large"},
     {503, kServer, "overloaded"},
 };

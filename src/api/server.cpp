@@ -179,6 +179,7 @@ Expected<std::unique_ptr<Server>> Server::start(ApiSettings settings, Registry& 
                     .port = api.settings.port,
                     .header_bytes_max = api.settings.header_bytes_max,
                     .body_bytes_max = api.settings.body_bytes_max,
+                    .websocket_message_bytes_max = api.settings.websocket_message_bytes_max,
                     .connections_max = api.settings.connections_max,
                     .request_timeout_s = api.settings.request_timeout_s,
                     .idle_timeout_s = api.settings.idle_timeout_s,
@@ -208,6 +209,8 @@ Expected<std::unique_ptr<Server>> Server::start(ApiSettings settings, Registry& 
     auto listener = Listener::start(std::move(net), std::move(handlers));
     if (!listener) return std::unexpected(listener.error());
     state->listener = std::move(*listener);
+    metrics.gauge("dunlin_websockets_open", "WebSockets that are open.", {},
+                  [open = state->listener->websockets()] { return static_cast<double>(*open); });
     return std::unique_ptr<Server>(new Server(std::move(state)));
 }
 

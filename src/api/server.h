@@ -32,6 +32,7 @@ struct ApiSettings {
     std::vector<std::string> allowed_hosts;  // for browsers, beside localhost and the bound address
     uint32_t header_bytes_max = 32 << 10;
     size_t body_bytes_max = size_t{16} << 20;
+    uint32_t websocket_message_bytes_max = 1 << 20;
     size_t connections_max = 1024;
     uint32_t request_timeout_s = 30;        // from a request's first byte to the end of its header
     uint32_t idle_timeout_s = 75;           // between requests of a connection

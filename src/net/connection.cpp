@@ -2,7 +2,8 @@
 // that never fires by itself: respond(), a body's wake and a lost client all end that wait by
 // cancelling it. While an exchange is open a second coroutine watches the socket, because a client
 // that leaves during a long prefill is only seen by reading: an answer cancelled late costs
-// compute. A third one keeps the deadlines.
+// compute. A third one keeps the deadlines. An upgraded connection goes on in
+// connection_websocket.cpp.
 #include "net/connection.h"
 
 #include <boost/asio/co_spawn.hpp>
@@ -113,11 +114,12 @@ asio::awaitable<void> Connection::watch_clock() {
 }
 
 asio::awaitable<void> Connection::watch_client(std::shared_ptr<Open> exchange) {
-    while (!closed_ && exchange_ == exchange) {
+    const auto watches = [&] { return !closed_ && watched_ && exchange_ == exchange; };
+    while (watches()) {
         error_code ec;
         co_await socket_.async_wait(tcp::socket::wait_read,
                                     asio::redirect_error(asio::use_awaitable, ec));
-        if (ec || closed_ || exchange_ != exchange) co_return;
+        if (ec || !watches()) co_return;
         char byte = 0;
         const size_t bytes = socket_.receive(asio::buffer(&byte, 1), tcp::socket::message_peek, ec);
         if (bytes == 0 && ec != asio::error::would_block) {
@@ -130,30 +132,45 @@ asio::awaitable<void> Connection::watch_client(std::shared_ptr<Open> exchange) {
     }
 }
 
+void Connection::end_watch() {
+    watched_ = false;
+    look_again_.cancel();
+    error_code ignored;
+    if (!closed_) socket_.cancel(ignored);
+}
+
 asio::awaitable<void> Connection::serve(HttpRequest given) {
     const auto begin = SteadyClock::now();
     const auto exchange = std::make_shared<Open>(std::move(given), shared_from_this());
     exchange_ = exchange;
+    watched_ = true;
     asio::co_spawn(
         net_->io, [self = shared_from_this(), exchange] { return self->watch_client(exchange); },
         asio::detached);
     net_->handlers.serve(exchange);
     while (!closed_ && !exchange->ready.load(std::memory_order_acquire)) co_await sleep(3600);
 
+    bool upgrade = false;
     Served served{.request = exchange->request(), .route = exchange->route, .gone = true};
     if (exchange->ready.load(std::memory_order_acquire)) {
         HttpResponse& response = exchange->response;
-        served.gone = !co_await send(response, exchange->headers, begin, served);
+        upgrade = response.websocket != nullptr;
+        if (upgrade)
+            if (auto refused = refuse_upgrade(exchange->request())) response = std::move(*refused);
+        if (response.websocket)
+            served.gone = !co_await run_websocket(exchange->request(), response, served);
+        else
+            served.gone = !co_await send(response, exchange->headers, begin, served);
         response.stream.reset();
+        response.websocket.reset();
     }
     if (served.gone) served.status = 499;
     served.seconds = std::chrono::duration<double>(SteadyClock::now() - begin).count();
     net_->handlers.served(served);
     exchange_.reset();
     set_busy(false);
-    look_again_.cancel();
-    error_code ignored;
-    if (!closed_) socket_.cancel(ignored);  // ends watch_client()
+    end_watch();
+    if (upgrade) co_await linger();
 }
 
 asio::awaitable<void> Connection::run() {

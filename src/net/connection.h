@@ -5,12 +5,14 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
@@ -35,15 +37,18 @@ struct Listener::State : std::enable_shared_from_this<Listener::State> {
     uint16_t port = 0;
     std::thread thread;
     std::atomic<bool> stopping{false};
-    std::atomic<size_t> busy{0};  // connections in the middle of a request
+    std::atomic<size_t> busy{0};  // connections in the middle of a request or an answer
+    std::shared_ptr<std::atomic<size_t>> websockets = std::make_shared<std::atomic<size_t>>(0);
     std::set<std::shared_ptr<Connection>> connections;
 
     Expected<void> open();
     boost::asio::awaitable<void> accept();
+    void drain_all();
     void close_all();
 };
 
-/// One client's socket: requests are read and answered one after another.
+/// One client's socket: requests are read and answered one after another, until one of them makes
+/// it a WebSocket.
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
     /// `full`: the server has no place for it, so its first request is refused.
@@ -53,21 +58,26 @@ class Connection : public std::enable_shared_from_this<Connection> {
     /// Serves until the client has gone, errs or is asked to close.
     void start();
     void close();
+    /// The server stops: a WebSocket says goodbye as soon as no answer is under way.
+    void drain();
 
  private:
     using TimePoint = std::chrono::steady_clock::time_point;
     template <class T>
     using Task = boost::asio::awaitable<T>;
-    class Open;  // an Exchange
+    class Open;       // an Exchange
+    class WebSocket;  // connection_websocket.cpp
 
     Task<void> run();
     Task<void> serve(HttpRequest request);
     Task<void> watch_client(std::shared_ptr<Open> exchange);
+    void end_watch();
 
     // connection_read.cpp
     Task<std::optional<HttpRequest>> read();
     Task<bool> read_more(TimePoint until);
     Task<void> refuse(HttpRequest& request, const Refusal& refusal, TimePoint begin);
+    Task<void> linger();
     void complete(HttpRequest& request);
     void set_busy(bool busy);  // from a request's first byte to the end of its answer
 
@@ -81,11 +91,19 @@ class Connection : public std::enable_shared_from_this<Connection> {
     Task<bool> send_stream(BodySource& source, std::string first, bool chunked, Served& served);
     /// What the body begins with, or nothing where that takes too long for the head to wait.
     Task<std::string> first_text(BodySource& source);
-    void ask_to_wake(BodySource& source);
+    template <class Source>
+    void ask_to_wake(Source& source);
+    std::move_only_function<void() noexcept> waker();
     Task<void> wait_for_body(BodySource& source, bool chunked);
     /// Until wake(), for so many seconds at most. Whether the time passed.
     Task<bool> sleep(uint32_t seconds_max);
     void wake() { wait_.cancel(); }
+
+    // connection_websocket.cpp
+    /// Why this exchange cannot become a WebSocket, or nothing.
+    std::optional<HttpResponse> refuse_upgrade(const HttpRequest& request);
+    /// Serves it to its end. Whether the handshake came through.
+    Task<bool> run_websocket(const HttpRequest& request, HttpResponse& response, Served& served);
 
     /// Ends the read or write under way at that time; late_ then says so.
     void set_deadline(TimePoint until);
@@ -98,10 +116,19 @@ class Connection : public std::enable_shared_from_this<Connection> {
     std::string peer_;
     std::string in_;                  // read from the socket, not yet part of a request
     std::shared_ptr<Open> exchange_;  // while one is under way
+    WebSocket* websocket_ = nullptr;  // while one is open
     const bool full_;
     bool keep_ = true, http_1_0_ = false, busy_ = false;
     bool asked_ = false, woken_ = false, ended_ = false;
-    bool closed_ = false, late_ = false;
+    bool closed_ = false, late_ = false, watched_ = false;
 };
+
+/// At most one wish is under way: a source calls back each time that it was asked.
+template <class Source>
+void Connection::ask_to_wake(Source& source) {
+    if (std::exchange(asked_, true)) return;
+    woken_ = false;
+    source.wake_when_ready(waker());
+}
 
 }  // namespace dunlin

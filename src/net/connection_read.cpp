@@ -73,8 +73,14 @@ asio::awaitable<void> Connection::refuse(HttpRequest& request, const Refusal& re
     if (served.gone) served.status = 499;
     served.seconds = std::chrono::duration<double>(SteadyClock::now() - begin).count();
     net_->handlers.served(served);
+    co_await linger();
+    close();
+}
+
+/// Closing with unread input makes the kernel drop what was sent last: says that no more comes, and
+/// takes what is still coming, for a second at most.
+asio::awaitable<void> Connection::linger() {
     if (closed_) co_return;
-    // Closing with unread input makes the kernel drop the answer: take what is still coming.
     error_code ec;
     socket_.shutdown(tcp::socket::shutdown_send, ec);
     const auto until = SteadyClock::now() + seconds(1);
@@ -84,7 +90,6 @@ asio::awaitable<void> Connection::refuse(HttpRequest& request, const Refusal& re
         const bool more = co_await read_more(until);
         if (!more) break;
     }
-    close();
 }
 
 asio::awaitable<std::optional<HttpRequest>> Connection::read() {

@@ -36,11 +36,8 @@ asio::awaitable<bool> Connection::write(std::string_view bytes) {
     co_return !ec;
 }
 
-/// At most one wish is under way: a body calls back each time that it was asked.
-void Connection::ask_to_wake(BodySource& source) {
-    if (std::exchange(asked_, true)) return;
-    woken_ = false;
-    source.wake_when_ready([weak = weak_from_this(), core = std::weak_ptr(net_)]() noexcept {
+std::move_only_function<void() noexcept> Connection::waker() {
+    return [weak = weak_from_this(), core = std::weak_ptr(net_)]() noexcept {
         if (const auto net = core.lock())
             asio::post(net->io, [weak] {
                 if (const auto connection = weak.lock()) {
@@ -49,7 +46,7 @@ void Connection::ask_to_wake(BodySource& source) {
                     connection->wake();
                 }
             });
-    });
+    };
 }
 
 asio::awaitable<std::string> Connection::first_text(BodySource& source) {

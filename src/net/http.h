@@ -52,8 +52,10 @@ struct HttpResponse {
     int status = 200;
     HttpHeaders headers = {};
     std::string body = {};
-    std::unique_ptr<BodySource> stream = {};        // in place of body
-    std::unique_ptr<WebSocketPeer> websocket = {};  // status 101, after an upgrade request
+    std::unique_ptr<BodySource> stream = {};  // in place of body
+    /// With status 101: the connection becomes a WebSocket, or refuses the request where it is no
+    /// proper handshake.
+    std::unique_ptr<WebSocketPeer> websocket = {};
 };
 
 /// One request and the way to answer it. [any thread]
@@ -75,14 +77,14 @@ class Exchange {
 /// ASCII letters in lower case, whatever the locale: names of fields, hosts and media types.
 std::string lower_case(std::string_view text);
 
-/// What became of one exchange, for the access log.
+/// What became of one exchange, for the access log. A WebSocket's comes when it has ended.
 struct Served {
     const HttpRequest& request;
     std::string_view route;
     int status = 0;
-    uint64_t body_bytes = 0;
+    uint64_t body_bytes = 0;  // a WebSocket's: of the messages that were sent
     double seconds = 0;
-    bool gone = false;  // the client left before the end
+    bool gone = false;  // the client left before the end; a WebSocket's ends are all alike
 };
 
 }  // namespace dunlin

@@ -2,6 +2,8 @@
 // threads post. Connection state therefore needs no locks.
 #include "net/listener.h"
 
+#include <latch>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
@@ -46,6 +48,10 @@ asio::awaitable<void> Listener::State::accept() {
         const bool full = connections.size() >= settings.connections_max;
         std::make_shared<Connection>(self, std::move(socket), full)->start();
     }
+}
+
+void Listener::State::drain_all() {
+    for (const auto& connection : connections) connection->drain();
 }
 
 void Listener::State::close_all() {
@@ -93,10 +99,21 @@ uint16_t Listener::port() const {
     return state_->port;
 }
 
+std::shared_ptr<const std::atomic<size_t>> Listener::websockets() const {
+    return state_->websockets;
+}
+
 void Listener::stop(int64_t drain_us) {
     if (!state_->thread.joinable()) return;
     State& net = *state_;
     net.stopping = true;
+    // Open WebSockets count as busy from here on, until they have said goodbye.
+    std::latch told(1);
+    asio::post(net.io, [&] {
+        net.drain_all();
+        told.count_down();
+    });
+    told.wait();
     // New requests are still read, so that their clients are told; none keeps its connection.
     const auto deadline = SteadyClock::now() + std::chrono::microseconds(drain_us);
     while (net.busy > 0 && SteadyClock::now() < deadline)

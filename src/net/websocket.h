@@ -27,6 +27,11 @@ class WebSocketPeer {
     /// Calls `ready` once, from any thread, when pull() has more.
     virtual void wake_when_ready(std::move_only_function<void() noexcept> ready) = 0;
 
+    /// [I/O thread] Whether an answer is under way, also where nothing of it is ready. A server
+    /// that stops waits for it within its drain time and closes the others with 1001 at once. Asked
+    /// after each receive() and pull().
+    virtual bool busy() const { return false; }
+
     virtual uint16_t close_code() const { return 1000; }
     virtual std::string close_reason() const { return {}; }
 };
