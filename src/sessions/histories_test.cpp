@@ -249,7 +249,7 @@ class Histories : public OnStore {
 INSTANTIATE_TEST_SUITE_P(Stores, Histories, testing::ValuesIn(store_names()), store_name);
 
 TEST_P(Histories, ShowWhatAPlainModelShows) {
-    for (uint32_t seed = 0; seed < 6; ++seed) {
+    for (uint32_t seed = 0; seed < (keeps() ? 3 : 20); ++seed) {
         SCOPED_TRACE("seed " + std::to_string(seed));
         random_.seed(seed);
         for (int i = 0; i < 100; ++i) {
