@@ -11,6 +11,8 @@ namespace {
 constexpr size_t kTitleBytesMax = 1024;
 constexpr size_t kModelBytesMax = 256;
 constexpr size_t kParametersBytesMax = size_t{64} << 10;
+// They are stored inside other JSON, which has its own limit of depth.
+constexpr JsonLimits kParametersLimits{.bytes_max = kParametersBytesMax, .depth_max = 8};
 
 Expected<void> check_text(std::string_view text, const char* field, uint64_t bytes_max) {
     if (!is_utf8(text))
@@ -44,7 +46,7 @@ Expected<void> set_fields(Session& session, const SessionFields& fields,
             if (auto checked = check_text(*field.given, field.name, field.bytes_max); !checked)
                 return checked;
     if (fields.parameters && !fields.parameters->empty()) {
-        const auto json = read_json(*fields.parameters);
+        const auto json = read_json(*fields.parameters, kParametersLimits);
         if (!json || json->object() == nullptr)
             return fail(Code::Invalid, "'parameters' must be a JSON object", "parameters");
     }
