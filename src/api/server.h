@@ -50,10 +50,6 @@ struct ApiSettings {
     std::span<const Asset> assets = {};
 };
 
-inline TextLimit text_limit(const ApiSettings& settings) {
-    return {settings.prompt_characters_max, settings.overlong};
-}
-
 /// The HTTP server: every endpoint over one listener with a thread of its own.
 class Server {
  public:

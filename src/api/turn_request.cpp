@@ -39,6 +39,10 @@ Json with_parameters(Json body, std::string_view parameters) {
     return body;
 }
 
+TextLimit text_limit(const ApiSettings& settings) {
+    return {settings.prompt_characters_max, settings.overlong};
+}
+
 Expected<TurnRequest> turn_request(const ApiContext& api, const Caller& caller,
                                    const WireRequest& wire) {
     auto model = api.registry.resolve(wire.model);

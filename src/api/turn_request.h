@@ -14,6 +14,9 @@ namespace dunlin {
 /// empty). REQUIRES: body is an object.
 Json with_parameters(Json body, std::string_view parameters);
 
+/// What each text of a prompt is held to.
+TextLimit text_limit(const ApiSettings& settings);
+
 /// What a checked request asks of the engine: its limits applied, one Request a prompt.
 /// Errors: ModelNotFound.
 Expected<TurnRequest> turn_request(const ApiContext& api, const Caller& caller,

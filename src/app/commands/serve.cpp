@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "access/key_ring.h"
 #include "api/server.h"
 #include "app/command.h"
 #include "app/flags.h"
@@ -32,6 +33,17 @@ RegistrySettings registry_settings(const Settings& settings, const ModelEntry& c
         out.models.insert(out.models.begin(), chosen);
     else
         *listed = chosen;
+    return out;
+}
+
+/// What [[key]] lists, for the server.
+std::vector<Key> keys_of(const Settings& settings) {
+    std::vector<Key> out;
+    for (const KeySettings& key : settings.keys)
+        out.push_back({.name = key.name,
+                       .hash = *from_hex(key.sha256),
+                       .enabled = key.enabled,
+                       .requests_per_minute = key.requests_per_minute});
     return out;
 }
 
@@ -68,6 +80,8 @@ void serve(const CommandFlags& flags) {
     if (!sessions) exit_with(sessions.error());
     ApiSettings api = settings.api;
     api.assets = web_assets();
+    api.keys = keys_of(settings);
+    if (!api.keys.empty()) log_info("app", "API keys are needed", {{"listed", api.keys.size()}});
     auto server = Server::start(std::move(api), *registry, **sessions, metrics, clock);
     if (!server) exit_with(server.error());
     const std::string& host = settings.api.host;

@@ -24,6 +24,8 @@ std::string literal(const SettingRow<Owner>& row, const Owner& owner) {
     return toml_literal(row.get(owner));
 }
 
+constexpr std::string_view kColumns = "| key | default | allowed | what |\n|---|---|---|---|\n";
+
 constexpr std::string_view kExampleHead =
     "# Every setting of Dunlin, with its default. A file needs only the lines that differ.\n"
     "# Where it is looked for, and how flags and environment variables stand above it:\n"
@@ -36,6 +38,15 @@ constexpr std::string_view kExampleModels =
     "# [[model]]\n"
     "# id = \"my-model\"\n"
     "# path = \"models/my-model.gguf\"\n";
+
+constexpr std::string_view kExampleKeys =
+    "\n# One [[key]] for each API key. dunlin keys new NAME makes a key, shows it once and prints "
+    "these\n"
+    "# lines. With none, nobody needs a key.\n"
+    "#\n"
+    "# [[key]]\n"
+    "# name = \"laptop\"\n"
+    "# sha256 = \"<64 hexadecimal digits>\"\n";
 
 constexpr std::string_view kDocumentHead = R"(# Configuration
 
@@ -69,12 +80,50 @@ will download; the files in `models.folder` are always listed, each by its name 
 
 )";
 
+constexpr std::string_view kDocumentKeys = R"(
+## [[key]]
+
+One block for each API key. With any, all endpoints but `/health`, `/readiness` and the page itself need one of these keys:
+`Authorization: Bearer KEY`, or the headers `x-api-key` or `api-key`. `dunlin keys new NAME` makes a key, shows it once, and
+prints the block; `dunlin keys hash` reads a key that you have already from its standard input. The file holds no key, only
+hashes, so a key that is lost cannot be found again.
+
+)";
+
+/// Whether a [[model]] or [[key]] may leave it out.
+template <class Owner>
+bool has_default(const SettingRow<Owner>& row) {
+    return row.rule.kind == Rule::Kind::Integer || row.rule.kind == Rule::Kind::Toggle;
+}
+
 template <class Owner>
 std::string table_row(const SettingRow<Owner>& row, const std::string& fallback) {
     std::string out = "| `" + std::string(row.key) + "` | " + fallback + " | " +
                       row.rule.describe() + " | " + std::string(row.text);
     if (!row.flag.empty()) out += " (`" + std::string(row.flag) + "`)";
     return out + " |\n";
+}
+
+template <class Owner>
+void add_example(std::string_view head, std::span<const SettingRow<Owner>> rows, std::string& out) {
+    out += head;
+    for (const auto& row : rows)
+        if (has_default(row))
+            out += "# " + std::string(row.key) + " = " + literal(row, Owner{}) + "  " +
+                   comment(row.text);
+}
+
+template <class Owner>
+void add_table(std::string_view head, std::span<const SettingRow<Owner>> rows, std::string& out) {
+    out.append(head).append(kColumns);
+    for (const auto& row : rows)
+        out += table_row(row, has_default(row) ? "`" + literal(row, Owner{}) + "`" : "required");
+}
+
+template <class Owner>
+void show_table(const Owner& owner, std::span<const SettingRow<Owner>> rows, std::string& out) {
+    out += "\n[[" + std::string(rows.front().section) + "]]  # " + owner.where + "\n";
+    for (const auto& row : rows) out += std::string(row.key) + " = " + literal(row, owner) + "\n";
 }
 
 }  // namespace
@@ -91,30 +140,23 @@ std::string example_toml() {
             out += std::string(row.key) + " = " + literal(row, defaults) + "\n";
         }
     }
-    out += kExampleModels;
-    for (const auto& row : model_rows())
-        if (row.rule.kind == Rule::Kind::Integer)
-            out += "# " + std::string(row.key) + " = " + literal(row, ModelSettings{}) + "  " +
-                   comment(row.text);
+    add_example(kExampleModels, model_rows(), out);
+    add_example(kExampleKeys, key_rows(), out);
     return out;
 }
 
 std::string configuration_document() {
     const Settings defaults;
     std::string out(kDocumentHead);
-    const std::string columns = "| key | default | allowed | what |\n|---|---|---|---|\n";
     for (const auto& section : setting_sections()) {
         out += "\n## [" + std::string(section.name) + "]\n\n" + std::string(section.text) +
-               ".\n\n" + columns;
+               ".\n\n" + std::string(kColumns);
         for (const auto& row : setting_rows())
             if (row.section == section.name)
                 out += table_row(row, "`" + literal(row, defaults) + "`");
     }
-    out += std::string(kDocumentModels) + columns;
-    for (const auto& row : model_rows())
-        out += table_row(row, row.rule.kind == Rule::Kind::Integer
-                                  ? "`" + literal(row, ModelSettings{}) + "`"
-                                  : "required");
+    add_table(kDocumentModels, model_rows(), out);
+    add_table(kDocumentKeys, key_rows(), out);
     return out;
 }
 
@@ -130,11 +172,8 @@ std::string show_settings(const LoadedSettings& loaded) {
             out += line + "  # " + loaded.origins[i].where + "\n";
         }
     }
-    for (const ModelSettings& model : loaded.settings.models) {
-        out += "\n[[model]]  # " + model.where + "\n";
-        for (const auto& row : model_rows())
-            out += std::string(row.key) + " = " + literal(row, model) + "\n";
-    }
+    for (const auto& model : loaded.settings.models) show_table(model, model_rows(), out);
+    for (const auto& key : loaded.settings.keys) show_table(key, key_rows(), out);
     return out;
 }
 

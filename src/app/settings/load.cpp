@@ -11,6 +11,7 @@
 
 #include <sys/stat.h>
 
+#include "access/key_ring.h"
 #include "app/settings/settings.h"
 #include "app/settings/toml.h"
 
@@ -34,7 +35,7 @@ std::string variable_of(const SettingRow<Owner>& row) {
 }
 
 std::vector<std::string> section_names() {
-    std::vector<std::string> out{"model"};
+    std::vector<std::string> out{"model", "key"};
     for (const auto& section : setting_sections()) out.emplace_back(section.name);
     return out;
 }
@@ -101,6 +102,16 @@ std::optional<SettingValue> from_toml(const Rule& rule, const TomlValue& given) 
     return std::nullopt;
 }
 
+/// What the file has several of, each in a [[name]].
+template <class Owner>
+struct TableKind {
+    std::string name;
+    size_t most;
+    std::span<const SettingRow<Owner>> rows;
+    std::string first, second;  // what each one needs
+    bool secret = false;        // a value that is wrong may be a key: it is not shown
+};
+
 class Loader {
  public:
     explicit Loader(const SettingSources& sources) : sources_(sources) {
@@ -144,7 +155,9 @@ class Loader {
 
     void read_file(const std::string& path);
     void read_section(const SettingSection& section, const TomlMember& given);
-    void read_models(const TomlMember& given);
+    template <class Owner>
+    void read_tables(const TomlMember& given, const TableKind<Owner>& kind,
+                     std::vector<Owner>& out);
     void read_environment();
     void read_flags();
 
@@ -167,8 +180,10 @@ class Loader {
             row.set(owner, *value);
             return true;
         }
-        std::string text =
-            row.name() + ": " + to_string(given.value) + " is not " + row.rule.describe();
+        // What stands where a hash belongs may be the key itself.
+        const bool secret = row.rule.kind == Rule::Kind::Sha256;
+        std::string text = row.name() + ": " + (secret ? "this" : to_string(given.value)) +
+                           " is not " + row.rule.describe();
         if (const auto* quoted = std::get_if<std::string>(&given.value.value))
             if (const auto bare = row.rule.parse(*quoted))
                 if (!std::holds_alternative<std::string>(*bare) && row.rule.allows(*bare))
@@ -217,7 +232,22 @@ void Loader::read_file(const std::string& path) {
         const auto section = std::find_if(sections.begin(), sections.end(),
                                           [&](const auto& one) { return one.name == member.key; });
         if (member.key == "model")
-            read_models(member);
+            read_tables<ModelSettings>(member,
+                                       {.name = "model",
+                                        .most = kModelsMax,
+                                        .rows = model_rows(),
+                                        .first = "id",
+                                        .second = "path"},
+                                       loaded_.settings.models);
+        else if (member.key == "key")
+            read_tables<KeySettings>(member,
+                                     {.name = "key",
+                                      .most = kKeysMax,
+                                      .rows = key_rows(),
+                                      .first = "name",
+                                      .second = "sha256",
+                                      .secret = true},
+                                     loaded_.settings.keys);
         else if (section != sections.end())
             read_section(*section, member);
         else if (std::holds_alternative<TomlValue::Table>(member.value.value) ||
@@ -234,9 +264,11 @@ void Loader::read_section(const SettingSection& section, const TomlMember& given
     const std::string name(section.name);
     const auto* table = std::get_if<TomlValue::Table>(&given.value.value);
     if (table == nullptr)
-        return problem(at(given.line),
-                       name + ": " + to_string(given.value) + " is not a section; write [" + name +
-                           "]" + (name == "models" ? ", and [[model]] for each model" : ""));
+        return problem(at(given.line), name + ": " + to_string(given.value) +
+                                           " is not a section; write [" + name + "]" +
+                                           (name == "models"     ? ", and [[model]] for each model"
+                                            : name == "security" ? ", and [[key]] for each key"
+                                                                 : ""));
     const auto rows = setting_rows();
     for (const TomlMember& member : *table) {
         const auto row = std::find_if(rows.begin(), rows.end(), [&](const auto& one) {
@@ -252,43 +284,49 @@ void Loader::read_section(const SettingSection& section, const TomlMember& given
     }
 }
 
-void Loader::read_models(const TomlMember& given) {
+template <class Owner>
+void Loader::read_tables(const TomlMember& given, const TableKind<Owner>& kind,
+                         std::vector<Owner>& out) {
+    const std::string& name = kind.name;
+    const std::string marked = "[[" + name + "]]";
+    const std::string needed = kind.first + " and " + kind.second;
     const auto* items = std::get_if<TomlValue::Array>(&given.value.value);
     if (items == nullptr)
         return problem(at(given.line),
-                       "model: write [[model]] above the id and path of each model");
-    if (items->size() > kModelsMax)
-        return problem(at(given.line), "model: " + std::to_string(items->size()) +
-                                           " models are listed; at most " +
-                                           std::to_string(kModelsMax) + " are allowed");
-    const auto rows = model_rows();
+                       name + ": write " + marked + " above the " + needed + " of each " + name);
+    if (items->size() > kind.most)
+        return problem(at(given.line), name + ": " + std::to_string(items->size()) + " " + name +
+                                           "s are listed; at most " + std::to_string(kind.most) +
+                                           " are allowed");
+    const auto& rows = kind.rows;
     for (const TomlValue& item : *items) {
         const auto* table = std::get_if<TomlValue::Table>(&item.value);
         if (table == nullptr) {
-            problem(at(item.line),
-                    "model: " + to_string(item) + " is not a table with id and path");
+            problem(at(item.line), name + ": " + (kind.secret ? "this" : to_string(item)) +
+                                       " is not a table with " + needed);
             continue;
         }
-        ModelSettings model;
-        model.where = at(item.line).where;
+        Owner one;
+        one.where = at(item.line).where;
         bool whole = true;
         for (const TomlMember& member : *table) {
-            const auto row = std::find_if(rows.begin(), rows.end(),
-                                          [&](const auto& one) { return one.key == member.key; });
+            const auto row = std::find_if(rows.begin(), rows.end(), [&](const auto& known) {
+                return known.key == member.key;
+            });
             if (row == rows.end()) {
-                problem(at(member.line), "model." + shown_key(member.key) +
+                problem(at(member.line), name + "." + shown_key(member.key) +
                                              ": there is no such setting" +
-                                             hint("model." + member.key, names_of(rows)));
-            } else if (!set_from_toml(*row, member, model)) {
+                                             hint(name + "." + member.key, names_of(rows)));
+            } else if (!set_from_toml(*row, member, one)) {
                 whole = false;
             }
         }
-        for (const char* key : {"id", "path"})
+        for (const std::string& key : {kind.first, kind.second})
             if (std::none_of(table->begin(), table->end(),
-                             [&](const auto& one) { return one.key == key; }))
-                problem(at(item.line), std::string("model.") + key + ": each [[model]] needs one"),
+                             [&](const auto& member) { return member.key == key; }))
+                problem(at(item.line), name + "." + key + ": each " + marked + " needs one"),
                     whole = false;
-        if (whole) loaded_.settings.models.push_back(std::move(model));
+        if (whole) out.push_back(std::move(one));
     }
 }
 

@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 
+#include "access/digest.h"
 #include "app/settings/settings.h"
 
 namespace dunlin {
@@ -26,6 +27,34 @@ bool is_host_name(std::string_view name) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                c == '-' || c == '.' || c == '_';
     });
+}
+
+/// As a browser writes it: what differs in one character never matches.
+bool is_origin(std::string_view text) {
+    const auto colon = text.find("://");
+    if (colon == text.npos || colon == 0) return false;
+    const auto scheme = text.substr(0, colon);
+    auto host = text.substr(colon + 3);
+    const auto lower = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
+    };
+    if (!std::all_of(scheme.begin(), scheme.end(), lower)) return false;
+    if (const auto port = host.rfind(':'); port != host.npos && !host.ends_with(']')) {
+        const auto digits = host.substr(port + 1);
+        const bool usual =
+            (scheme == "http" && digits == "80") || (scheme == "https" && digits == "443");
+        if (usual || digits.empty() || digits.size() > 5 || digits.front() == '0' ||
+            digits.find_first_not_of("0123456789") != digits.npos)
+            return false;
+        host = host.substr(0, port);
+    }
+    if (host.starts_with('[')) {
+        unsigned char bytes[16];
+        return host.ends_with(']') &&
+               inet_pton(AF_INET6, std::string(host.substr(1, host.size() - 2)).c_str(), bytes) ==
+                   1;
+    }
+    return is_host_name(host) && std::all_of(host.begin(), host.end(), lower);
 }
 
 bool is_name(const std::string& name) {
@@ -113,10 +142,11 @@ bool Rule::allows(const SettingValue& value) const {
         return number != nullptr && *number >= static_cast<double>(least) &&
                *number <= static_cast<double>(most);
     }
-    if (kind == Kind::HostNames) {
+    if (kind == Kind::HostNames || kind == Kind::Origins) {
         const auto* list = std::get_if<std::vector<std::string>>(&value);
         return list != nullptr && list->size() <= kListMax &&
-               std::all_of(list->begin(), list->end(), is_host_name);
+               std::all_of(list->begin(), list->end(),
+                           kind == Kind::Origins ? is_origin : is_host_name);
     }
     if (kind == Kind::Names) {
         const auto* map = std::get_if<std::map<std::string, std::string, std::less<>>>(&value);
@@ -134,6 +164,8 @@ bool Rule::allows(const SettingValue& value) const {
             return is_address(*text);
         case Kind::File:
             return !text->empty();
+        case Kind::Sha256:
+            return from_hex(*text).has_value();
         case Kind::Text:
             return std::cmp_greater_equal(text->size(), least) &&
                    std::cmp_less_equal(text->size(), most);
@@ -163,6 +195,11 @@ std::string Rule::describe() const {
             return "an IP address or \"localhost\"";
         case Kind::HostNames:
             return "a list of host names without ports";
+        case Kind::Origins:
+            return "a list of origins as browsers write them (https://app.example, "
+                   "http://localhost:5173: lower case, no path, no usual port)";
+        case Kind::Sha256:
+            return "64 hexadecimal digits, as dunlin keys new and dunlin keys hash print them";
         case Kind::Names:
             return "a table of names, { \"alias\" = \"model\" }";
         case Kind::Folder:
@@ -194,6 +231,7 @@ std::optional<SettingValue> Rule::parse(std::string_view text) const {
             return number;
         }
         case Kind::HostNames:
+        case Kind::Origins:
             return parse_list(text);
         case Kind::Names:
             return parse_names(text);

@@ -26,6 +26,14 @@ struct ModelSettings {
     std::string where = {};           // "config.toml:12", for messages
 };
 
+/// One [[key]].
+struct KeySettings {
+    std::string name, sha256;  // hexadecimal
+    bool enabled = true;
+    uint32_t requests_per_minute = 0;  // 0: as [limits] says
+    std::string where = {};            // "config.toml:12", for messages
+};
+
 /// Everything that can be set: the structs of the rungs, and what only the program itself needs.
 struct Settings {
     ApiSettings api;
@@ -39,6 +47,8 @@ struct Settings {
     std::string models_folder;
     std::map<std::string, std::string, std::less<>> aliases;
     std::vector<ModelSettings> models;
+    std::string authentication = "auto";
+    std::vector<KeySettings> keys;
 };
 
 /// The value of one setting, whatever it came from.
@@ -47,6 +57,8 @@ using SettingValue = std::variant<bool, int64_t, double, std::string, std::vecto
 
 inline constexpr std::string_view kLogLevels[] = {"debug", "info", "warning", "error", "off"};
 inline constexpr std::string_view kDevices[] = {"auto", "cpu"};
+inline constexpr std::string_view kAuthentications[] = {"auto", "on", "off"};
+inline constexpr std::string_view kOverlong[] = {"refuse", "trim"};
 
 /// Which values a setting allows. settings.def writes these by the names of the functions below.
 struct Rule {
@@ -58,6 +70,8 @@ struct Rule {
         Text,
         Address,
         HostNames,
+        Origins,
+        Sha256,
         Names,
         Folder,
         File,
@@ -76,7 +90,7 @@ struct Rule {
     std::optional<SettingValue> parse(std::string_view text) const;
 };
 
-/// One row of settings.def; Owner is Settings or ModelSettings.
+/// One row of settings.def; Owner is Settings, ModelSettings or KeySettings.
 template <class Owner>
 struct SettingRow {
     std::string_view section, key;
@@ -95,6 +109,7 @@ struct SettingSection {
 std::span<const SettingSection> setting_sections();
 std::span<const SettingRow<Settings>> setting_rows();
 std::span<const SettingRow<ModelSettings>> model_rows();  // their section is "model"
+std::span<const SettingRow<KeySettings>> key_rows();      // their section is "key"
 
 /// The value as TOML writes it.
 std::string toml_literal(const SettingValue& value);

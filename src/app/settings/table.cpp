@@ -29,6 +29,12 @@ constexpr Rule address() {
 constexpr Rule host_names() {
     return {.kind = Rule::Kind::HostNames};
 }
+constexpr Rule origins() {
+    return {.kind = Rule::Kind::Origins};
+}
+constexpr Rule sha256_digits() {
+    return {.kind = Rule::Kind::Sha256};
+}
 constexpr Rule names() {
     return {.kind = Rule::Kind::Names};
 }
@@ -39,10 +45,18 @@ constexpr Rule file() {
     return {.kind = Rule::Kind::File};
 }
 
+/// How the values of an enum are written, in its order.
+constexpr std::span<const std::string_view> words_of(LogLevel) {
+    return kLogLevels;
+}
+constexpr std::span<const std::string_view> words_of(Overlong) {
+    return kOverlong;
+}
+
 template <class T>
 SettingValue to_value(const T& field) {
-    if constexpr (std::is_same_v<T, LogLevel>)
-        return std::string(kLogLevels[static_cast<size_t>(field)]);
+    if constexpr (std::is_enum_v<T>)
+        return std::string(words_of(field)[static_cast<size_t>(field)]);
     else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>)
         return static_cast<int64_t>(field);
     else
@@ -51,10 +65,10 @@ SettingValue to_value(const T& field) {
 
 template <class T>
 void from_value(const SettingValue& value, T& field) {
-    if constexpr (std::is_same_v<T, LogLevel>) {
-        const auto found =
-            std::find(std::begin(kLogLevels), std::end(kLogLevels), std::get<std::string>(value));
-        field = static_cast<LogLevel>(found - std::begin(kLogLevels));
+    if constexpr (std::is_enum_v<T>) {
+        const auto words = words_of(field);
+        const auto found = std::find(words.begin(), words.end(), std::get<std::string>(value));
+        field = static_cast<T>(found - words.begin());
     } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
         field = static_cast<T>(std::get<int64_t>(value));
     } else {
@@ -66,10 +80,12 @@ constexpr SettingSection kSections[] = {
 #define SECTION(name, text) {#name, text},
 #define SETTING(section, key, field, rule, flag, text)
 #define MODEL_SETTING(key, field, rule, text)
+#define KEY_SETTING(key, field, rule, text)
 #include "app/settings/settings.def"
 #undef SECTION
 #undef SETTING
 #undef MODEL_SETTING
+#undef KEY_SETTING
 };
 
 constexpr SettingRow<Settings> kRows[] = {
@@ -83,15 +99,18 @@ constexpr SettingRow<Settings> kRows[] = {
      [](const Settings& s) { return to_value(s.field); }, \
      [](Settings& s, const SettingValue& v) { from_value(v, s.field); }},
 #define MODEL_SETTING(key, field, rule, text)
+#define KEY_SETTING(key, field, rule, text)
 #include "app/settings/settings.def"
 #undef SECTION
 #undef SETTING
 #undef MODEL_SETTING
+#undef KEY_SETTING
 };
 
 constexpr SettingRow<ModelSettings> kModelRows[] = {
 #define SECTION(name, text)
 #define SETTING(section, key, field, rule, flag, text)
+#define KEY_SETTING(key, field, rule, text)
 #define MODEL_SETTING(key, field, rule, text)                  \
     {"model",                                                  \
      #key,                                                     \
@@ -104,6 +123,26 @@ constexpr SettingRow<ModelSettings> kModelRows[] = {
 #undef SECTION
 #undef SETTING
 #undef MODEL_SETTING
+#undef KEY_SETTING
+};
+
+constexpr SettingRow<KeySettings> kKeyRows[] = {
+#define SECTION(name, text)
+#define SETTING(section, key, field, rule, flag, text)
+#define MODEL_SETTING(key, field, rule, text)
+#define KEY_SETTING(key, field, rule, text)                  \
+    {"key",                                                  \
+     #key,                                                   \
+     rule,                                                   \
+     "",                                                     \
+     text,                                                   \
+     [](const KeySettings& s) { return to_value(s.field); }, \
+     [](KeySettings& s, const SettingValue& v) { from_value(v, s.field); }},
+#include "app/settings/settings.def"
+#undef SECTION
+#undef SETTING
+#undef MODEL_SETTING
+#undef KEY_SETTING
 };
 
 }  // namespace
@@ -116,6 +155,9 @@ std::span<const SettingRow<Settings>> setting_rows() {
 }
 std::span<const SettingRow<ModelSettings>> model_rows() {
     return kModelRows;
+}
+std::span<const SettingRow<KeySettings>> key_rows() {
+    return kKeyRows;
 }
 
 }  // namespace dunlin

@@ -2,9 +2,11 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <map>
 
 #include <sys/stat.h>
 
+#include "access/digest.h"
 #include "app/models.h"
 #include "app/settings/settings.h"
 
@@ -24,15 +26,41 @@ bool is_loopback(const std::string& host) {
     return host == "localhost" || host == "::1" || host.starts_with("127.");
 }
 
+/// Whether there are keys, also such that were refused: then what follows from having none is moot.
+bool has_keys(const LoadedSettings& loaded, const Problems& problems) {
+    return !loaded.settings.keys.empty() ||
+           std::any_of(problems.begin(), problems.end(),
+                       [](const auto& one) { return one.second.starts_with("key"); });
+}
+
 void check_network(const LoadedSettings& loaded, Problems& problems) {
     const Settings& settings = loaded.settings;
-    if (is_loopback(settings.api.host) || settings.allow_unauthenticated_network) return;
+    if (is_loopback(settings.api.host) || settings.allow_unauthenticated_network ||
+        has_keys(loaded, problems))
+        return;
     problems.emplace_back(
         origin_of(loaded, "server.host"),
         "server.host: " + settings.api.host +
-            " opens Dunlin to a network, and it has no API keys, so that anyone there could use "
-            "it; listen on 127.0.0.1, or set server.allow_unauthenticated_network = true "
-            "(--allow-unauthenticated-network) if that is what you want");
+            " opens Dunlin to a network, and no API key is listed, so that anyone there could use "
+            "it; make a key with dunlin keys new NAME, or listen on 127.0.0.1, or set "
+            "server.allow_unauthenticated_network = true (--allow-unauthenticated-network) if that "
+            "is what you want");
+}
+
+void check_authentication(const LoadedSettings& loaded, Problems& problems) {
+    const bool keys = has_keys(loaded, problems);
+    const std::string& wanted = loaded.settings.authentication;
+    const Origin& origin = origin_of(loaded, "security.authentication");
+    if (wanted == "on" && !keys)
+        problems.emplace_back(origin,
+                              "security.authentication: it is on, and no key is listed, so that "
+                              "nobody could call; make one with dunlin keys new NAME and add the "
+                              "[[key]] that it prints, or write \"auto\"");
+    if (wanted == "off" && keys)
+        problems.emplace_back(origin,
+                              "security.authentication: it is off, and keys are listed, which "
+                              "would then protect nothing; take out each [[key]], or write "
+                              "\"auto\"");
 }
 
 /// Why the path cannot be a model; empty where it can.
@@ -49,9 +77,10 @@ std::string why_no_model(const std::string& path) {
     return {};
 }
 
-Origin origin_of(const ModelSettings& model) {
-    Origin origin{Origin::Layer::File, model.where, 0};
-    for (const char c : model.where.substr(model.where.rfind(':') + 1))
+/// Of a [[model]] or a [[key]], from its `where`.
+Origin origin_at(const std::string& where) {
+    Origin origin{Origin::Layer::File, where, 0};
+    for (const char c : where.substr(where.rfind(':') + 1))
         origin.line = origin.line * 10 + static_cast<uint32_t>(c - '0');
     return origin;
 }
@@ -60,13 +89,30 @@ void check_models(const LoadedSettings& loaded, Problems& problems) {
     const auto& models = loaded.settings.models;
     for (auto model = models.begin(); model != models.end(); ++model) {
         if (const std::string why = why_no_model(model->path); !why.empty())
-            problems.emplace_back(origin_of(*model), "model.path: " + why);
+            problems.emplace_back(origin_at(model->where), "model.path: " + why);
         const auto first = std::find_if(models.begin(), model,
                                         [&](const auto& one) { return one.id == model->id; });
         if (first != model)
-            problems.emplace_back(origin_of(*model),
+            problems.emplace_back(origin_at(model->where),
                                   "model.id: \"" + model->id + "\" is listed already, at " +
                                       first->where + "; give each model its own id");
+    }
+}
+
+void check_keys(const LoadedSettings& loaded, Problems& problems) {
+    std::map<std::string, std::string> names;  // and where they stand
+    std::map<Bytes32, std::string> hashes;
+    for (const KeySettings& key : loaded.settings.keys) {
+        const auto [named, is_new] = names.emplace(key.name, key.where);
+        if (!is_new)
+            problems.emplace_back(origin_at(key.where),
+                                  "key.name: \"" + key.name + "\" is listed already, at " +
+                                      named->second + "; give each key its own name");
+        const auto [same, is_other] = hashes.emplace(*from_hex(key.sha256), key.where);
+        if (!is_other)
+            problems.emplace_back(origin_at(key.where),
+                                  "key.sha256: it is that of the key at " + same->second +
+                                      " too; make another key with dunlin keys new NAME");
     }
 }
 
@@ -113,6 +159,8 @@ void check_folder(const LoadedSettings& loaded, Problems& problems) {
 
 void check_together(const LoadedSettings& loaded, Problems& problems) {
     check_network(loaded, problems);
+    check_authentication(loaded, problems);
+    check_keys(loaded, problems);
     check_models(loaded, problems);
     check_folder(loaded, problems);
     // Which names there are is only known once the list is right.
