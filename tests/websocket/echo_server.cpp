@@ -58,7 +58,7 @@ int main() {
     dunlin::NetHandlers handlers{
         .serve = serve,
         .refuse =
-            [](int status, std::string_view why) {
+            [](const dunlin::HttpRequest&, int status, std::string_view why) {
                 return dunlin::HttpResponse{.status = status, .body = std::string(why)};
             },
         .served =
