@@ -77,6 +77,18 @@ class Pace {
     size_t at_ = 0;
 };
 
+/// Whether the text ends in the middle of a character; the rest of it is known to be UTF-8. Beast
+/// 1.81 does not look where a message's last frame is empty.
+bool is_cut(std::string_view text) {
+    for (size_t back = 1; back <= std::min<size_t>(3, text.size()); ++back) {
+        const auto byte = static_cast<unsigned char>(text[text.size() - back]);
+        if ((byte & 0xc0) == 0x80) continue;
+        const size_t size = byte < 0x80 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
+        return size > back;
+    }
+    return false;
+}
+
 /// What fits into a close frame, in whole characters.
 std::string_view short_reason(std::string_view text) {
     size_t size = std::min(text.size(), kCloseReasonBytes);
@@ -205,6 +217,10 @@ asio::awaitable<bool> Connection::WebSocket::read_piece(std::string& message) {
         co_return false;
     }
     if (!std::exchange(in_message_, !stream_.is_message_done())) messages_.count();
+    if (!in_message_ && is_cut(message)) {
+        end_with(1007, "the text ends within a character");
+        co_return false;
+    }
     if (!in_message_) {
         peer_.receive(std::exchange(message, {}));
         if (peer_.busy()) connection_.set_busy(true);

@@ -143,10 +143,12 @@ std::vector<Breach> breaches() {
         {client_frame(0x80 | kBinary, "x"), 1003},
         {client_frame(0x80 | kBinary, ""), 1003},
         {text_frame("\xff"), 1007},
-        {text_frame("\xc3"), 1007},                  // half a character
-        {text_frame("\xed\xa0\x80"), 1007},          // a surrogate
-        {text_frame("\xf4\x90\x80\x80"), 1007},      // beyond U+10FFFF
-        {text_frame("\xc0\xaf"), 1007},              // overlong
+        {text_frame("\xc3"), 1007},              // half a character
+        {text_frame("\xed\xa0\x80"), 1007},      // a surrogate
+        {text_frame("\xf4\x90\x80\x80"), 1007},  // beyond U+10FFFF
+        {text_frame("\xc0\xaf"), 1007},          // overlong
+        {client_frame(kText, "abc\xc3") + client_frame(0x80, ""), 1007},
+        {client_frame(kText, "\xf0\x9f\x98") + client_frame(0, "") + client_frame(0x80, ""), 1007},
         {client_frame(kText, "abc\xf4\x90"), 1007},  // before the message's end
         {text_frame(big + "!"), 1009},
         {client_frame(kText, big) + client_frame(0x80, "!"), 1009},

@@ -265,7 +265,7 @@ class WebSocketTest : public testing::Test {
         NetHandlers handlers{
             .serve = [this](const std::shared_ptr<Exchange>& exchange) { serve(*exchange); },
             .refuse =
-                [](int status, std::string_view why) {
+                [](const HttpRequest&, int status, std::string_view why) {
                     return HttpResponse{.status = status, .body = std::string(why)};
                 },
             .served =
