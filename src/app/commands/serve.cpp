@@ -13,10 +13,11 @@
 #include "app/flags.h"
 #include "app/load_model.h"
 #include "app/models.h"
+#include "app/session_data.h"
 #include "app/web_assets.h"
 #include "base/log.h"
 #include "base/os.h"
-#include "sessions/stores.h"
+#include "sessions/sessions.h"
 
 namespace dunlin {
 namespace {
@@ -57,6 +58,10 @@ void serve(const CommandFlags& flags) {
     if (!loaded.config_path.empty())
         log_info("app", "settings read", {{"file", loaded.config_path}});
 
+    // Held until the end, and asked for first: a second server would only find out after a load.
+    auto held = hold_store(settings);
+    if (!held) exit_with(held.error());
+
     // Signals are waited for, not handled: block them before any thread starts.
     sigset_t signals;
     sigemptyset(&signals);
@@ -74,9 +79,7 @@ void serve(const CommandFlags& flags) {
         return load_engine(entry, load_settings_of(settings, entry), clock, metrics);
     };
     const auto registry = make_registry(std::move(models), clock, metrics);
-    auto store = open_session_store("memory", {});
-    if (!store) exit_with(store.error());
-    const auto sessions = Sessions::open(std::move(*store), {}, clock);
+    const auto sessions = Sessions::open(std::move(held->store), settings.sessions, clock);
     if (!sessions) exit_with(sessions.error());
     ApiSettings api = settings.api;
     api.assets = web_assets();
