@@ -34,8 +34,8 @@ LABEL org.opencontainers.image.title="Dunlin" \
 COPY --from=builder /shared/ /usr/share/
 COPY --from=builder /image/ /
 
-# The settings file is /etc/dunlin/config.toml, the default model lies in /usr/share/dunlin/models.
-ENV PATH=/usr/bin XDG_CONFIG_HOME=/etc XDG_CACHE_HOME=/usr/share \
+# /etc/dunlin/config.toml, /usr/share/dunlin/models with the default model, /data/dunlin.
+ENV PATH=/usr/bin XDG_CONFIG_HOME=/etc XDG_CACHE_HOME=/usr/share XDG_DATA_HOME=/data \
     DUNLIN_SERVER__HOST=0.0.0.0 DUNLIN_MODELS__FOLDER=/models
 USER 65532:65532
 WORKDIR /data
