@@ -97,5 +97,9 @@ void count_refusal(Metrics& metrics, int status);
 Json openapi_document();
 /// All families in the Prometheus text format 0.0.4.
 std::string metrics_text(const Metrics& metrics);
+/// Whether the default model can answer a request now: what /readiness says.
+bool is_ready(const ApiContext& api);
+/// What the process uses, and whether it is ready. REQUIRES: nobody collects once `api` is gone.
+void add_process_metrics(ApiContext& api);
 
 }  // namespace dunlin

@@ -191,9 +191,7 @@ Expected<std::unique_ptr<Server>> Server::start(ApiSettings settings, Registry& 
                                 {"Referrer-Policy", "no-referrer"},
                                 {"Cross-Origin-Resource-Policy", "same-origin"}},
                     .processing_ms_header = "openai-processing-ms"};
-    const auto start_s = static_cast<double>(clock.unix_s());
-    metrics.gauge("process_start_time_seconds", "When the process began, in Unix time.", {},
-                  [start_s] { return start_s; });
+    add_process_metrics(api);
     NetHandlers handlers{
         .serve = [&api](const ExchangePtr& exchange) { serve(api, exchange); },
         .refuse =

@@ -60,7 +60,13 @@ Histogram& Metrics::histogram(std::string_view name, std::string_view help, cons
 void Metrics::gauge(std::string_view name, std::string_view help, Labels labels,
                     std::function<double()> read) {
     const std::lock_guard lock(mutex_);
-    family(name, help, MetricFamily::Type::Gauge).gauges[std::move(labels)] = std::move(read);
+    family(name, help, MetricFamily::Type::Gauge).asked[std::move(labels)] = std::move(read);
+}
+
+void Metrics::counter_elsewhere(std::string_view name, std::string_view help, Labels labels,
+                                std::function<double()> read) {
+    const std::lock_guard lock(mutex_);
+    family(name, help, MetricFamily::Type::Counter).asked[std::move(labels)] = std::move(read);
 }
 
 std::vector<MetricFamily> Metrics::collect() const {
@@ -71,7 +77,7 @@ std::vector<MetricFamily> Metrics::collect() const {
         for (const auto& [labels, counter] : family.counters)
             one.series.push_back(
                 {.labels = labels, .value = static_cast<double>(counter->value())});
-        for (const auto& [labels, read] : family.gauges)
+        for (const auto& [labels, read] : family.asked)
             one.series.push_back({.labels = labels, .value = read()});
         for (const auto& [labels, histogram] : family.histograms) {
             const auto bounds = histogram->bounds();

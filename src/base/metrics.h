@@ -71,6 +71,9 @@ class Metrics {
                          std::span<const double> bounds = seconds_buckets());
     void gauge(std::string_view name, std::string_view help, Labels labels,
                std::function<double()> read);
+    /// A counter that somebody else keeps. REQUIRES: what it reads never falls.
+    void counter_elsewhere(std::string_view name, std::string_view help, Labels labels,
+                           std::function<double()> read);
     /// Every family in order of name.
     std::vector<MetricFamily> collect() const;
 
@@ -80,7 +83,7 @@ class Metrics {
         std::string help;
         std::map<Labels, std::unique_ptr<Counter>> counters;
         std::map<Labels, std::unique_ptr<Histogram>> histograms;
-        std::map<Labels, std::function<double()>> gauges;
+        std::map<Labels, std::function<double()>> asked;  // gauges, counters kept elsewhere
     };
     Family& family(std::string_view name, std::string_view help, MetricFamily::Type type);
 

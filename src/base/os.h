@@ -10,8 +10,20 @@
 
 namespace dunlin {
 
-/// The machine's memory; 0 where the system does not tell.
-uint64_t physical_memory_bytes();
+/// The memory that this process may use: the machine's, or less where its container says so; 0
+/// where the system does not tell.
+uint64_t usable_memory_bytes();
+
+/// How many threads can compute at the same time, at least 1: the machine's cores, or less where
+/// the process may not use all of them or its container has less processor time.
+uint32_t usable_cores();
+
+/// What the process uses; 0 where the system does not tell.
+struct ProcessUse {
+    uint64_t resident_bytes = 0, open_files = 0;
+    double processor_s = 0;  // since its start, in user and kernel mode
+};
+ProcessUse process_use();
 
 /// A file mapped for reading. The bytes stay readable for the object's life, whatever happens to
 /// the file: where it was cut short, what is gone reads as zero in place of ending the process by

@@ -1,14 +1,20 @@
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <mutex>
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cgroup.h"
 #include "base/os.h"
 
 namespace dunlin {
@@ -20,9 +26,39 @@ std::unexpected<Error> fail_with_errno(const std::string& what, const std::strin
 
 }  // namespace
 
-uint64_t physical_memory_bytes() {
+uint64_t usable_memory_bytes() {
     const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-    return pages > 0 && page > 0 ? static_cast<uint64_t>(pages) * static_cast<uint64_t>(page) : 0;
+    const uint64_t machine =
+        pages > 0 && page > 0 ? static_cast<uint64_t>(pages) * static_cast<uint64_t>(page) : 0;
+    const uint64_t limit = read_cgroup_limits().memory_bytes;
+    return limit == 0 ? machine : std::min(machine, limit);
+}
+
+uint32_t usable_cores() {
+    cpu_set_t set;
+    const bool known = sched_getaffinity(0, sizeof set, &set) == 0;
+    const auto cores = static_cast<double>(known ? CPU_COUNT(&set) : sysconf(_SC_NPROCESSORS_ONLN));
+    const double limit = read_cgroup_limits().cores;
+    // Rounded down: a thread that waits for its share of time holds up all others.
+    return static_cast<uint32_t>(std::max(1.0, limit == 0 ? cores : std::min(cores, limit)));
+}
+
+ProcessUse process_use() {
+    ProcessUse out;
+    uint64_t pages = 0;
+    std::ifstream statm("/proc/self/statm");  // "total resident ..."
+    if (statm >> pages >> pages)
+        out.resident_bytes = pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+    std::error_code failed;
+    for (std::filesystem::directory_iterator file("/proc/self/fd", failed), end;
+         !failed && file != end; file.increment(failed))
+        ++out.open_files;
+    rusage use{};
+    if (getrusage(RUSAGE_SELF, &use) == 0)
+        for (const timeval& time : {use.ru_utime, use.ru_stime})
+            out.processor_s +=
+                static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+    return out;
 }
 
 // Reading a mapped page that the file no longer has raises SIGBUS. The handler looks the address up

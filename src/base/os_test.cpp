@@ -73,5 +73,21 @@ TEST(MappedFileDeathTest, LeavesOtherFaultsAlone) {
     std::remove(path.c_str());
 }
 
+TEST(ProcessUse, IsThatOfAProcessWhichRuns) {
+    const ProcessUse before = process_use();
+    EXPECT_GT(before.resident_bytes, uint64_t{1} << 20);
+    EXPECT_GE(before.open_files, 3U);
+    const std::ifstream one_more("/proc/self/statm");
+    volatile double sum = 0;
+    while (process_use().processor_s < before.processor_s + 0.02) sum = sum + 1;
+    EXPECT_EQ(process_use().open_files, before.open_files + 1);
+}
+
+TEST(Usable, IsSomethingAndNotMoreThanTheMachineHas) {
+    EXPECT_GE(usable_cores(), 1U);
+    EXPECT_LE(usable_cores(), static_cast<uint32_t>(sysconf(_SC_NPROCESSORS_ONLN)));
+    EXPECT_GT(usable_memory_bytes(), uint64_t{1} << 20);
+}
+
 }  // namespace
 }  // namespace dunlin

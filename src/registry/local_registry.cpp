@@ -195,7 +195,11 @@ class LocalRegistry final : public Registry {
                 .histogram("dunlin_model_load_duration_seconds", "Time to load a model",
                            {{"model", model.entry.id}})
                 .observe(load_ms / 1e3);
-            log_info("registry", "model loaded", {{"model", model.entry.id}, {"load_ms", load_ms}});
+            log_info("registry", "model loaded",
+                     {{"model", model.entry.id},
+                      {"engine", model.info.engine},
+                      {"device", model.info.device},
+                      {"load_ms", load_ms}});
         } else {
             log_error("registry", "a model failed to load",
                       {{"model", model.entry.id}, {"error", engine.error().message}});

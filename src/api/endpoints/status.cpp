@@ -23,12 +23,10 @@ bool is_able(const ApiContext& api, const ModelInfo& model, std::string& reason)
     return state.ready && !state.stalled;
 }
 
-}  // namespace
-
-void readiness(ApiContext& api, const Call& call) {
+/// Whether the default model can answer, and what there is to say about every model.
+bool ask_models(const ApiContext& api, Json::Array& models) {
     const auto chosen = api.registry.resolve("");
     bool ready = false;
-    Json::Array models;
     for (const auto& model : api.registry.list()) {
         std::string reason;
         const bool able = is_able(api, model, reason);
@@ -38,7 +36,14 @@ void readiness(ApiContext& api, const Call& call) {
                                       {"able", able},
                                       {"reason", reason.empty() ? Json() : Json(reason)}});
     }
-    ready = ready && !api.draining;
+    return ready && !api.draining;
+}
+
+}  // namespace
+
+void readiness(ApiContext& api, const Call& call) {
+    Json::Array models;
+    const bool ready = ask_models(api, models);
     const char* status = ready ? "ready" : api.draining ? "draining" : "not_ready";
     call.exchange->respond(json_response(
         ready ? 200 : 503, Json::Object{{"status", status}, {"models", std::move(models)}}));
@@ -56,3 +61,12 @@ void openapi(ApiContext&, const Call& call) {
 }
 
 }  // namespace dunlin::endpoints
+
+namespace dunlin {
+
+bool is_ready(const ApiContext& api) {
+    Json::Array unread;
+    return endpoints::ask_models(api, unread);
+}
+
+}  // namespace dunlin

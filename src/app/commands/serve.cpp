@@ -74,7 +74,7 @@ void serve(const CommandFlags& flags) {
     const Clock& clock = system_clock();
     RegistrySettings models = registry_settings(settings, chosen);
     models.inspect = inspect_model;
-    models.memory_bytes_max = physical_memory_bytes();
+    models.memory_bytes_max = usable_memory_bytes();
     models.load = [&](const ModelEntry& entry) {
         return load_engine(entry, load_settings_of(settings, entry), clock, metrics);
     };

@@ -4,7 +4,6 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
-#include <thread>
 #include <vector>
 
 #include "base/check.h"
@@ -152,7 +151,7 @@ uint64_t default_kv_tokens(const ModelConfig& config, uint64_t context) {
     const uint64_t token_bytes = uint64_t{config.num_hidden_layers} * config.num_key_value_heads *
                                  (config.head_dim + padded) * 2;
     return std::max<uint64_t>(kBlockTokens,
-                              std::min(4 * context, physical_memory_bytes() / 4 / token_bytes));
+                              std::min(4 * context, usable_memory_bytes() / 4 / token_bytes));
 }
 
 }  // namespace
@@ -160,8 +159,7 @@ uint64_t default_kv_tokens(const ModelConfig& config, uint64_t context) {
 Expected<std::unique_ptr<Runner>> make_native_runner(const ModelConfig& config,
                                                      const WeightSource& weights,
                                                      const NativeSettings& settings) {
-    const uint32_t cores = std::max(1U, std::thread::hardware_concurrency());
-    auto team = std::make_unique<Team>(settings.threads == 0 ? cores : settings.threads);
+    auto team = std::make_unique<Team>(settings.threads == 0 ? usable_cores() : settings.threads);
     const Kernels& kernels = kernels_for(chosen_isa());
     auto model = load_model({config, weights, kernels, *team});
     if (!model) return std::unexpected(model.error());
