@@ -159,7 +159,7 @@ Expected<void> check_answer_parameters(const Json& parameters) {
             return invalid("'" + key + "' is no parameter that an answer is generated with", key);
     Json body = parameters;
     body.set("messages", Json::Array{Json::Object{{"role", "user"}, {"content", ""}}});
-    const auto request = read_request(body, Dialect::Chat, 0);
+    const auto request = read_request(body, Dialect::Chat, {});
     if (!request) return std::unexpected(request.error());
     return {};
 }
