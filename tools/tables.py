@@ -32,7 +32,7 @@ TABLES = [
     Table("src/sampling/steps.def", r"^SAMPLING_STEP\((?P<name>\w+),", "src/sampling/steps.cpp", r"^void {name}\("),
     # No setting without effect: somebody reads its field. All that `device` allows today is the same device.
     Table("src/app/settings/settings.def", r"^SETTING\(\w+, (?!device)\w+, (?:\w+\.)*(?P<name>\w+),", "*.cpp",
-          r"\b(settings_?|given)\.(\w+\.)*{name}\b"),
+          r"\b(settings_?|given|limits_?)\.(\w+\.)*{name}\b"),
     Table("src/wire/parameters.def", r"^PARAMETER\((?P<name>\w+), (?!Ignored|Refused)", "src/wire/*.cpp", r'"{name}"'),
     Table("src/wire/schemas.def", r"^SCHEMA\((?P<name>\w+),", "src/wire/parameters.def", r"^PARAMETER\({name},"),
 ]

@@ -1,26 +1,10 @@
 #include "api/context.h"
+#include "api/openapi_shapes.h"
 #include "base/check.h"
 #include "wire/parameters.h"
 
 namespace dunlin {
 namespace {
-
-/// What is the same for every operation, and the shapes of answers.
-constexpr std::string_view kComponents = R"({"schemas":{
-"Error":{"type":"object","required":["error"],"properties":{"error":{"type":"object",
-"required":["message","type","param","code"],"properties":{"message":{"type":"string"},
-"type":{"type":"string"},"param":{"type":["string","null"]},"code":{"type":["string","null"]}}}}},
-"Usage":{"type":"object","required":["prompt_tokens","completion_tokens","total_tokens"],"properties":{
-"prompt_tokens":{"type":"integer"},"completion_tokens":{"type":"integer"},"total_tokens":{"type":"integer"}}},
-"Answer":{"type":"object","required":["id","object","created","model","choices","usage","system_fingerprint"],
-"properties":{"id":{"type":"string"},"object":{"enum":["chat.completion","text_completion"]},
-"created":{"type":"integer"},"model":{"type":"string"},"system_fingerprint":{"type":"string"},
-"usage":{"$ref":"#/components/schemas/Usage"},"choices":{"type":"array","minItems":1,"items":{"type":"object",
-"required":["index","finish_reason","logprobs"],"properties":{"index":{"type":"integer"},
-"finish_reason":{"enum":["stop","length"]}}}}}},
-"Event":{"description":"One server-sent event; its data is a chunk, an error object, or [DONE]",
-"type":"object","required":["data"],"properties":{"data":{"type":"string"}}},
-"Object":{"type":"object"}}})";
 
 Json parse(std::string_view text) {
     auto value = read_json(text);
@@ -37,16 +21,25 @@ Json content(const char* type, const char* schema) {
     return Json::Object{{type, std::move(one)}};
 }
 
-Json responses(const EndpointRow& row) {
+/// Completions and chat completions say theirs in the table of parameters.
+bool is_answered_by_a_model(const EndpointRow& row) {
+    return row.run == endpoints::completions || row.run == endpoints::chat_completions;
+}
+
+Json responses(const EndpointRow& row, const OpenApiShape& shape) {
     Json ok = row.run == endpoints::metrics ? content("text/plain", nullptr)
-              : row.method == "POST"        ? content("application/json", "Answer")
-                                            : content("application/json", "Object");
-    if (row.method == "POST") {
+                                            : content("application/json", shape.answer);
+    if (is_answered_by_a_model(row)) {
         Json events = content("text/event-stream", "Event");
         ok.set("text/event-stream", std::move((*events.object())[0].value));
     }
+    if (row.run == endpoints::get_history) {
+        Json text = content("text/markdown", nullptr);
+        ok.set("text/markdown", std::move((*text.object())[0].value));
+    }
     Json out(Json::Object{});
-    out.set("200", Json::Object{{"description", "The answer"}, {"content", std::move(ok)}});
+    out.set(std::to_string(shape.status),
+            Json::Object{{"description", "The answer"}, {"content", std::move(ok)}});
     if (row.run == endpoints::readiness)
         out.set("503", Json::Object{{"description", "Not ready; the models say why"},
                                     {"content", content("application/json", "Object")}});
@@ -55,27 +48,46 @@ Json responses(const EndpointRow& row) {
     return out;
 }
 
+Json body_schema(const EndpointRow& row, const OpenApiShape& shape) {
+    if (row.run == endpoints::chat_completions) return parameters_schema(Dialect::Chat);
+    if (row.run == endpoints::completions) return parameters_schema(Dialect::Completions);
+    Json schema = parse(shape.body);
+    if (row.run == endpoints::create_session || row.run == endpoints::change_session)
+        for (auto& [key, value] : *schema.object())
+            if (key == "properties") value.set("parameters", answer_parameters_schema());
+    return schema;
+}
+
 Json operation(const EndpointRow& row) {
+    const OpenApiShape& shape = openapi_shape(row.run);
     Json out(Json::Object{});
     out.set("summary", row.summary);
+    Json parameters = parse(shape.query);
     if (row.pattern.find('{') != row.pattern.npos) {
         Json schema = Json::Object{{"type", "string"}, {"minLength", 1}};
-        out.set("parameters", Json::Array{Json::Object{{"name", "id"},
-                                                       {"in", "path"},
-                                                       {"required", true},
-                                                       {"schema", std::move(schema)}}});
+        parameters.array()->push_back(Json::Object{
+            {"name", "id"}, {"in", "path"}, {"required", true}, {"schema", std::move(schema)}});
     }
-    if (row.method == "POST") {
-        const auto dialect =
-            row.run == endpoints::chat_completions ? Dialect::Chat : Dialect::Completions;
+    if (!parameters.array()->empty()) out.set("parameters", std::move(parameters));
+    if (is_answered_by_a_model(row) || !shape.body.empty()) {
         Json schema(Json::Object{});
-        schema.set("schema", parameters_schema(dialect));
+        schema.set("schema", body_schema(row, shape));
         out.set("requestBody",
                 Json::Object{{"required", true},
                              {"content", Json::Object{{"application/json", std::move(schema)}}}});
     }
-    out.set("responses", responses(row));
+    out.set("responses", responses(row, shape));
     return out;
+}
+
+/// Adds the operation to those of its path.
+void add_operation(Json& paths, const std::string& path, const std::string& method, Json one) {
+    for (auto& [key, value] : *paths.object())
+        if (key == path) {
+            value.set(method, std::move(one));
+            return;
+        }
+    paths.set(path, Json::Object{{method, std::move(one)}});
 }
 
 }  // namespace
@@ -88,8 +100,7 @@ Json openapi_document() {
         std::string method(row.method);
         for (char& c : method) c = static_cast<char>(c - 'A' + 'a');
         for (const char* prefix : {"", "/v1"})
-            if (*prefix == 0 || row.v1)
-                paths.set(prefix + path, Json::Object{{method, operation(row)}});
+            if (*prefix == 0 || row.v1) add_operation(paths, prefix + path, method, operation(row));
     }
     Json info(Json::Object{});
     info.set("title", "Dunlin").set("version", "0.1.0");
@@ -97,7 +108,7 @@ Json openapi_document() {
     document.set("openapi", "3.1.0")
         .set("info", std::move(info))
         .set("paths", std::move(paths))
-        .set("components", parse(kComponents));
+        .set("components", parse(openapi_components()));
     return document;
 }
 

@@ -71,7 +71,9 @@ void add_setting_flags(CLI::App& command, const std::shared_ptr<CommandFlags>& f
                        FlagScope scope) {
     const Settings defaults;
     for (const auto& row : setting_rows()) {
-        if (row.flag.empty() || (scope == FlagScope::Models && row.section != "models")) continue;
+        if (row.flag.empty() || (scope == FlagScope::Models && row.section != "models") ||
+            (scope == FlagScope::Data && row.key != "data_dir"))
+            continue;
         const std::string name(row.flag);
         CLI::Option* option = nullptr;
         if (row.rule.kind == Rule::Kind::Toggle) {

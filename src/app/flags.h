@@ -25,6 +25,7 @@ struct CommandFlags {
 enum class FlagScope : uint8_t {
     All,     // every setting that has a flag
     Models,  // those that say how a model is run: section [models]
+    Data,    // the folder that sessions are kept in
 };
 
 /// Adds --config and the flags of settings.def to a command.

@@ -23,7 +23,7 @@ inline constexpr size_t kSessionsFileBytesMax = size_t{256} << 20;
 Expected<SessionsFile> read_sessions(std::string_view text, int64_t now_unix_s);
 
 /// The versioned form, a line for each session and message, the last used session at the end.
-/// REQUIRES: what SessionStore::apply() requires.
-std::string write_sessions(const Rows& rows);
+/// Errors: Corrupt where a session's parameters are no JSON. REQUIRES: all texts are UTF-8.
+Expected<std::string> write_sessions(const Rows& rows);
 
 }  // namespace dunlin

@@ -9,7 +9,7 @@ namespace {
 
 std::string line(const Json& value) {
     auto text = write_json(value);
-    CHECK(text.has_value());  // there are no numbers but integers, and what read_json() gave
+    CHECK(text.has_value());  // all numbers are integers, or come from read_json()
     return std::move(*text);
 }
 
@@ -18,7 +18,7 @@ Json or_null(const std::string& text) {
 }
 
 /// All but the messages; fields without a value are left out.
-Json session_head(const Session& session) {
+Expected<Json> session_head(const Session& session) {
     Json out(Json::Object{});
     out.set("id", session.id);
     const auto add = [&](const char* name, const std::string& text) {
@@ -30,7 +30,9 @@ Json session_head(const Session& session) {
     add("system", session.system);
     if (!session.parameters.empty()) {
         auto parameters = read_json(session.parameters);
-        CHECK(parameters.has_value());  // Sessions takes nothing else
+        if (!parameters)
+            return fail(Code::Corrupt, "the parameters of session " + session.id +
+                                           " are damaged: " + parameters.error().message);
         out.set("parameters", std::move(*parameters));
     }
     out.set("created", session.created_unix_s).set("updated", session.updated_unix_s);
@@ -38,7 +40,7 @@ Json session_head(const Session& session) {
     return out;
 }
 
-Json message_json(const StoredMessage& message) {
+Json stored_json(const StoredMessage& message) {
     Json out(Json::Object{});
     out.set("id", message.id)
         .set("parent", or_null(message.parent))
@@ -56,7 +58,7 @@ Json message_json(const StoredMessage& message) {
 
 }  // namespace
 
-std::string write_sessions(const Rows& rows) {
+Expected<std::string> write_sessions(const Rows& rows) {
     std::vector<const SessionRows*> order;
     for (const auto& [id, one] : rows) order.push_back(one.get());
     std::sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
@@ -64,13 +66,15 @@ std::string write_sessions(const Rows& rows) {
     });
     std::string out = "{\"format\":\"dunlin.sessions\",\"version\":1,\"sessions\":[";
     for (const SessionRows* one : order) {
-        std::string head = line(session_head(one->session));
-        head.pop_back();
+        const auto head = session_head(one->session);
+        if (!head) return std::unexpected(head.error());
         out += one == order.front() ? "\n" : ",\n";
-        out += head + ",\"messages\":[";
+        out += line(*head);
+        out.pop_back();
+        out += ",\"messages\":[";
         for (const auto& message : one->messages) {
             out += message == one->messages.front() ? "\n  " : ",\n  ";
-            out += line(message_json(*message));
+            out += line(stored_json(*message));
         }
         out += "]}";
     }

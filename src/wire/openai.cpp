@@ -152,6 +152,18 @@ Expected<WireRequest> parse_request(std::string_view text, Dialect dialect,
     return read_request(*body, dialect, limit);
 }
 
+Expected<void> check_answer_parameters(const Json& parameters) {
+    if (!parameters.object()) return fail(Code::Invalid, "the parameters must be an object");
+    for (const auto& [key, value] : *parameters.object())
+        if (!is_answer_parameter(key))
+            return invalid("'" + key + "' is no parameter that an answer is generated with", key);
+    Json body = parameters;
+    body.set("messages", Json::Array{Json::Object{{"role", "user"}, {"content", ""}}});
+    const auto request = read_request(body, Dialect::Chat, {});
+    if (!request) return std::unexpected(request.error());
+    return {};
+}
+
 Json error_json(std::string_view message, std::string_view type, std::string_view param,
                 std::string_view code) {
     Json error(Json::Object{});

@@ -50,6 +50,12 @@ struct WireRequest {
 Expected<WireRequest> read_request(const Json& body, Dialect dialect, const TextLimit& limit);
 Expected<WireRequest> parse_request(std::string_view body, Dialect dialect, const TextLimit& limit);
 
+/// Request parameters alone, as a session keeps them: what an answer is generated with.
+/// Errors: Invalid, with the name as `param`, for a wrong value, for a name that is not known or
+/// has no effect, and for what is not for a session to say (messages, model, n, stream, logprobs,
+/// ...).
+Expected<void> check_answer_parameters(const Json& parameters);
+
 /// The error object that OpenAI's clients read; `param` empty means null.
 Json error_json(std::string_view message, std::string_view type, std::string_view param,
                 std::string_view code);

@@ -135,6 +135,16 @@ Expected<std::vector<std::string>> check_parameters(const Json& body, Dialect di
     return ignored;
 }
 
+bool is_answer_parameter(std::string_view name) {
+    constexpr std::string_view kOther[] = {"messages", "model",        "session_id",
+                                           "n",        "stream",       "stream_options",
+                                           "logprobs", "top_logprobs", "strict_params"};
+    if (std::find(std::begin(kOther), std::end(kOther), name) != std::end(kOther)) return false;
+    return std::any_of(kParameters.begin(), kParameters.end(), [&](const Parameter& row) {
+        return row.name == name && row.in(Dialect::Chat) && row.type != Type::Ignored;
+    });
+}
+
 namespace {
 
 /// A limit as an integer has it: 2^63 in the table stands for the largest one.
@@ -180,6 +190,18 @@ Json parameters_schema(Dialect dialect) {
     Json schema(Json::Object{});
     schema.set("type", "object")
         .set("required", Json::Array{dialect == Dialect::Chat ? "messages" : "prompt"})
+        .set("properties", std::move(properties));
+    return schema;
+}
+
+Json answer_parameters_schema() {
+    Json properties(Json::Object{});
+    for (const auto& row : kParameters)
+        if (is_answer_parameter(row.name))
+            properties.set(std::string(row.name), schema_of(row, type_in(row, Dialect::Chat)));
+    Json schema(Json::Object{});
+    schema.set("type", Json::Array{"object", "null"})
+        .set("additionalProperties", false)
         .set("properties", std::move(properties));
     return schema;
 }

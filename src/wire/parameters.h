@@ -46,7 +46,13 @@ std::span<const Parameter> request_parameters();
 /// that no row has among them. Errors: Invalid with the name as `param`.
 Expected<std::vector<std::string>> check_parameters(const Json& body, Dialect dialect);
 
+/// Whether a session may keep a value for this parameter of a chat: what an answer is generated
+/// with, not what is asked, of whom, or in which form the answer comes.
+bool is_answer_parameter(std::string_view name);
+
 /// The JSON schema of a request body, for OpenAPI.
 Json parameters_schema(Dialect dialect);
+/// The JSON schema of an object of what is_answer_parameter() names, and nothing else.
+Json answer_parameters_schema();
 
 }  // namespace dunlin

@@ -1,8 +1,11 @@
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <thread>
 
 #include <CLI/CLI.hpp>
@@ -12,10 +15,11 @@
 #include "app/flags.h"
 #include "app/load_model.h"
 #include "app/models.h"
+#include "app/session_data.h"
 #include "app/web_assets.h"
 #include "base/log.h"
 #include "base/os.h"
-#include "sessions/stores.h"
+#include "sessions/sessions.h"
 
 namespace dunlin {
 namespace {
@@ -35,6 +39,21 @@ RegistrySettings registry_settings(const Settings& settings, const ModelEntry& c
     return out;
 }
 
+/// Deletes what has outlived its time, once a minute. Nobody finds it meanwhile.
+void sweep(Sessions& sessions, const std::stop_token& stop) {
+    std::mutex mutex;
+    std::condition_variable_any stopping;
+    std::unique_lock lock(mutex);
+    while (!stopping.wait_for(lock, stop, std::chrono::minutes(1), [&] { return false; })) {
+        if (stop.stop_requested()) return;
+        const auto removed = sessions.remove_expired();
+        if (!removed)
+            log_error("app", "expired sessions not deleted", {{"why", removed.error().message}});
+        else if (*removed > 0)
+            log_info("app", "expired sessions deleted", {{"count", *removed}});
+    }
+}
+
 void serve(const CommandFlags& flags) {
     const LoadedSettings loaded = load_or_exit(flags);
     const Settings& settings = loaded.settings;
@@ -44,6 +63,10 @@ void serve(const CommandFlags& flags) {
     set_log_level(settings.log_level);
     if (!loaded.config_path.empty())
         log_info("app", "settings read", {{"file", loaded.config_path}});
+
+    // Held until the end, and asked for first: a second server would only find out after a load.
+    auto held = hold_store(settings);
+    if (!held) exit_with(held.error());
 
     // Signals are waited for, not handled: block them before any thread starts.
     sigset_t signals;
@@ -62,10 +85,9 @@ void serve(const CommandFlags& flags) {
         return load_engine(entry, load_settings_of(settings, entry), clock, metrics);
     };
     const auto registry = make_registry(std::move(models), clock, metrics);
-    auto store = open_session_store("memory", {});
-    if (!store) exit_with(store.error());
-    const auto sessions = Sessions::open(std::move(*store), {}, clock);
+    const auto sessions = Sessions::open(std::move(held->store), settings.sessions, clock);
     if (!sessions) exit_with(sessions.error());
+    const std::jthread sweeper([&](const std::stop_token& stop) { sweep(**sessions, stop); });
     ApiSettings api = settings.api;
     api.assets = web_assets();
     auto server = Server::start(std::move(api), *registry, **sessions, metrics, clock);

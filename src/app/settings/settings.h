@@ -15,6 +15,8 @@
 #include "base/log.h"
 #include "engine/local_engine.h"
 #include "runner/native/native_runner.h"
+#include "sessions/sessions.h"
+#include "sessions/stores.h"
 
 namespace dunlin {
 
@@ -31,6 +33,9 @@ struct Settings {
     ApiSettings api;
     NativeSettings native;
     EngineSettings engine;
+    SessionLimits sessions;
+    std::string session_store{kSessionStores[0]};
+    std::string data_dir;
     LogLevel log_level = LogLevel::Info;
     bool allow_unauthenticated_network = false;
     uint32_t drain_s = 30;

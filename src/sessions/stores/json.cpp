@@ -15,14 +15,15 @@ class JsonStore final : public RowsStore {
             return fail(Code::Io, "the disk failed to store " + path_ +
                                       " before; check it and start again: until then nothing more "
                                       "is written");
-        const std::string text = write_sessions(next);
-        if (text.size() > kSessionsFileBytesMax)
+        const auto text = write_sessions(next);
+        if (!text) return std::unexpected(text.error());
+        if (text->size() > kSessionsFileBytesMax)
             return fail(Code::TooLarge,
-                        path_ + " would have " + std::to_string(text.size()) + " bytes, and " +
+                        path_ + " would have " + std::to_string(text->size()) + " bytes, and " +
                             std::to_string(kSessionsFileBytesMax) +
                             " are the most that it may have; delete sessions, or set "
                             "sessions.store = \"sqlite\"");
-        if (auto written = write_aside(path_, text); !written) return written;
+        if (auto written = write_aside(path_, *text); !written) return written;
         auto placed = put_in_place(path_);
         is_unsure_ = !placed;
         return placed;
