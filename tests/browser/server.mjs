@@ -16,6 +16,7 @@ export class Server {
         const server = new Server();
         server.process = spawn(BINARY, ['serve', '--model', model, '--port', String(port)], {
             stdio: ['ignore', 'pipe', 'pipe'],
+            env: { DUNLIN_SESSIONS__STORE: 'memory', ...process.env }, // not the developer's own data
         });
         server.log = '';
         process.once('exit', () => server.process.kill('SIGKILL')); // a failed run leaves none behind

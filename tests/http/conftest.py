@@ -17,6 +17,7 @@ MODEL = os.environ.get("DUNLIN_MODEL", "fake")
 
 # What the developer has set for himself must not change the tests.
 os.environ["XDG_CONFIG_HOME"] = "/nonexistent"
+os.environ["XDG_DATA_HOME"] = "/nonexistent"
 for name in [name for name in os.environ if name.startswith("DUNLIN_") and "__" in name]:
     del os.environ[name]
 
@@ -43,7 +44,8 @@ class Server:
         named = ["--model", str(model)] if model else []
         self.process = subprocess.Popen(
             [binary(), "serve", *named, "--port", str(self.port)],
-            stdout=self.log, stderr=subprocess.STDOUT, env={**os.environ, **environment})
+            stdout=self.log, stderr=subprocess.STDOUT,
+            env={**os.environ, "DUNLIN_SERVER__DATA_DIR": str(folder / "data"), **environment})
 
     @property
     def url(self):

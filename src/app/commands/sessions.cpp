@@ -56,7 +56,7 @@ void import_file(const CommandFlags& flags, const SessionsOptions& options) {
         import_sessions(*held.store, file->rows, options.wanted_owner(), loaded.settings.sessions));
     for (const std::string& id : done.there)
         std::printf("%s is there already and stays as it is\n", log_escape(id).c_str());
-    std::printf("%u sessions with %u messages imported\n", done.sessions, done.messages);
+    std::printf("imported: sessions %u, messages %u\n", done.sessions, done.messages);
 }
 
 void export_file(const CommandFlags& flags, const SessionsOptions& options) {
@@ -78,7 +78,7 @@ void export_file(const CommandFlags& flags, const SessionsOptions& options) {
     auto written = write_aside(options.file, text);
     if (written) written = put_in_place(options.file);
     if (!written) exit_with(written.error());
-    std::fprintf(stderr, "%zu sessions exported to %s\n", rows.size(), options.file.c_str());
+    std::fprintf(stderr, "exported: sessions %zu, to %s\n", rows.size(), options.file.c_str());
 }
 
 void list(const CommandFlags& flags, const SessionsOptions& options) {
@@ -113,6 +113,7 @@ CLI::App* add_part(CLI::App& command, const char* name, const char* help, Run ru
             },
             "Only this key's sessions; at import, whose they become. Empty: of nobody")
         ->type_name("NAME");
+    part->footer("");
     part->callback([run, flags, options] { run(*flags, *options); });
     return part;
 }
