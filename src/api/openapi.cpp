@@ -62,6 +62,9 @@ Json operation(const EndpointRow& row) {
     const OpenApiShape& shape = openapi_shape(row.run);
     Json out(Json::Object{});
     out.set("summary", row.summary);
+    // Nothing, or a key: which of them holds is a setting.
+    if (row.who != Who::Public)
+        out.set("security", Json::Array{Json::Object{}, Json::Object{{"key", Json::Array{}}}});
     Json parameters = parse(shape.query);
     if (row.pattern.find('{') != row.pattern.npos) {
         Json schema = Json::Object{{"type", "string"}, {"minLength", 1}};

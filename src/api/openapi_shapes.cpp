@@ -4,7 +4,8 @@ namespace dunlin {
 namespace {
 
 /// What is the same for every operation, and the shapes of answers.
-constexpr std::string_view kComponents = R"({"schemas":{
+constexpr std::string_view kComponents = R"({
+"securitySchemes":{"key":{"type":"http","scheme":"bearer"}},"schemas":{
 "Error":{"type":"object","required":["error"],"properties":{"error":{"type":"object",
 "required":["message","type","param","code"],"properties":{"message":{"type":"string"},
 "type":{"type":"string"},"param":{"type":["string","null"]},"code":{"type":["string","null"]}}}}},

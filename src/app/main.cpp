@@ -39,29 +39,34 @@ std::string unexpected(const CLI::App& app, const CLI::App* command) {
     if (option)
         for (const CLI::Option* one : (command == nullptr ? &app : command)->get_options())
             for (const std::string& name : one->get_lnames()) known.push_back("--" + name);
-    else if (command == nullptr)
-        for (const CLI::App* one : app.get_subcommands(nullptr)) known.push_back(one->get_name());
+    else
+        for (const CLI::App* one : (command == nullptr ? &app : command)->get_subcommands(nullptr))
+            known.push_back(one->get_name());
     const auto meant = nearest(given, known);
-    return (option    ? "there is no option "
-            : command ? "did not expect "
-                      : "there is no command ") +
+    return (option          ? "there is no option "
+            : known.empty() ? "did not expect "
+                            : "there is no command ") +
            given + (meant.empty() ? "" : "; did you mean " + std::string(meant) + "?");
 }
 
 int explain(const CLI::App& app, const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // help and version
-    const auto parsed = app.get_subcommands();
-    const CLI::App* command = parsed.empty() ? nullptr : parsed.front();
+    const CLI::App* command = nullptr;                       // the innermost that was recognized
+    std::string path;
+    for (auto inner = app.get_subcommands(); !inner.empty(); inner = command->get_subcommands()) {
+        command = inner.front();
+        path += command->get_name() + " ";
+    }
+    const auto below = (command == nullptr ? &app : command)->get_subcommands(nullptr);
     std::string what = error.what();
     if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError)) {
         what = unexpected(app, command);
-    } else if (command == nullptr) {
+    } else if (!below.empty()) {
         what = "give a command:";
-        for (const CLI::App* one : app.get_subcommands(nullptr)) what += " " + one->get_name();
+        for (const CLI::App* one : below) what += " " + one->get_name();
         if (!app.remaining(true).empty()) what = unexpected(app, command);
     }
-    const std::string see = command == nullptr ? "" : command->get_name() + " ";
-    std::fprintf(stderr, "dunlin: %s (see dunlin %s--help)\n", what.c_str(), see.c_str());
+    std::fprintf(stderr, "dunlin: %s (see dunlin %s--help)\n", what.c_str(), path.c_str());
     return 2;
 }
 

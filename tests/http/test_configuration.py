@@ -311,7 +311,8 @@ def test_special_tokens_are_tokens_or_letters():
 def test_help_and_version():
     code, out, _, _ = run("--version")
     assert code == 0 and out.startswith("dunlin 0.") and "compiler: " in out and "portable" in out
-    for command in [[], ["serve"], ["generate"], ["tokenize"], ["inspect"], ["check-config"]]:
+    for command in [[], ["serve"], ["generate"], ["tokenize"], ["inspect"], ["check-config"], ["keys"],
+                    ["keys", "new"], ["keys", "hash"]]:
         code, out, err, _ = run(*command, "--help")
         assert code == 0 and not err and "Example" in out and "Usage: dunlin" in out
         assert all(len(line) <= 100 for line in out.splitlines()), command

@@ -30,20 +30,19 @@ SettingValue checked(std::string_view key, const std::string& text) {
 }
 
 void make_key(const NewKey& wanted) {
-    std::string block = "[[key]]\nname = " + toml_literal(checked("name", wanted.name)) + "\n";
+    std::string block = "\n[[key]]\nname = " + toml_literal(checked("name", wanted.name)) + "\n";
     std::string limit;
     if (!wanted.requests_per_minute.empty())
         limit = "requests_per_minute = " +
                 toml_literal(checked("requests_per_minute", wanted.requests_per_minute)) + "\n";
     const std::string key = new_key();
     block += "sha256 = \"" + to_hex(sha256(key)) + "\"\n" + limit;
-    std::printf(
-        "# The key, which is shown this once; give it to whoever will use it:\n"
-        "#\n"
-        "#     %s\n"
-        "#\n"
-        "# Its lines for config.toml; the server knows them when it starts again:\n\n%s",
-        key.c_str(), block.c_str());
+    // Apart, so that `dunlin keys new NAME >> config.toml` leaves no key in the file.
+    std::fprintf(stderr,
+                 "The key, shown this once; give it to whoever will use it:\n\n    %s\n\n"
+                 "Its lines for config.toml; the server reads them when it starts:\n",
+                 key.c_str());
+    std::fputs(block.c_str(), stdout);
 }
 
 void hash_key() {
@@ -73,7 +72,15 @@ void add_keys(CLI::App& command) {
     make->footer("Example: dunlin keys new laptop --requests-per-minute 60");
     CLI::App* hash = command.add_subcommand(
         "hash", "Read a key from standard input and print its SHA-256, for [[key]]");
-    hash->callback([] { hash_key(); });
+    hash->allow_extras();  // the usual message would repeat a key that stands there
+    hash->callback([hash] {
+        if (!hash->remaining().empty())
+            exit_with({Code::Invalid,
+                       "the key comes on standard input, where nobody else sees it: "
+                       "dunlin keys hash < FILE"},
+                      2);
+        hash_key();
+    });
     hash->footer("Example: dunlin keys hash < key.txt");
     command.require_subcommand(1);
     command.footer("Example: dunlin keys new laptop");

@@ -93,6 +93,8 @@ std::string other_value(const Rule& rule, const SettingValue& value) {
             return "127.0.0.2";
         case Rule::Kind::HostNames:
             return "a.example,[::2]";
+        case Rule::Kind::Origins:
+            return "https://a.example,http://[::2]:81";
         case Rule::Kind::Names:
             return "a=b";
         case Rule::Kind::Folder:
@@ -180,6 +182,63 @@ TEST_F(SettingsTest, ModelsAreCheckedAndBeginAtTheFilesFolder) {
                             "c.toml:7: model.id: each [[model]] needs one"));
 }
 
+const std::string kHash(64, 'a'), kOtherHash(64, 'b');
+
+std::string key_block(const std::string& name, const std::string& hash) {
+    return "[[key]]\nname = \"" + name + "\"\nsha256 = \"" + hash + "\"\n";
+}
+
+TEST_F(SettingsTest, KeysAreRead) {
+    const auto loaded = load_settings(
+        {.config_path = write("c.toml", key_block("ann", kHash) + key_block("bob", kOtherHash) +
+                                            "enabled = false\nrequests_per_minute = 7\n"
+                                            "[security]\nauthentication = \"on\"\n")});
+    ASSERT_TRUE(loaded) << loaded.error().front();
+    const auto& keys = loaded->settings.keys;
+    ASSERT_EQ(keys.size(), 2U);
+    EXPECT_EQ(keys[0].name, "ann");
+    EXPECT_EQ(keys[0].sha256, kHash);
+    EXPECT_TRUE(keys[0].enabled);
+    EXPECT_FALSE(keys[1].enabled);
+    EXPECT_EQ(keys[1].requests_per_minute, 7U);
+    const auto again = load_settings({.config_path = write("d.toml", show_settings(*loaded))});
+    ASSERT_TRUE(again) << again.error().front();
+    EXPECT_EQ(again->settings.keys.size(), 2U);
+}
+
+TEST_F(SettingsTest, KeysAreDifferentAndNeverRepeated) {
+    std::string upper(64, 'A');
+    EXPECT_THAT(
+        problems(key_block("a", kHash) + key_block("a", kOtherHash) + key_block("b", upper)),
+        ElementsAre(HasSubstr("c.toml:4: key.name: \"a\" is listed already, at c.toml:1"),
+                    HasSubstr("c.toml:7: key.sha256: it is that of the key at c.toml:1")));
+    // Somebody may write the key itself where its hash belongs, or in a place that is none.
+    for (const char* text : {"[[key]]\nname = \"a\"\nsha256 = \"dl-secret\"\n",
+                             "key = \"dl-secret\"\n", "key = [\"dl-secret\"]\n",
+                             "[[key]]\nkey = \"dl-secret\"\n", "[key]\nsha256 = \"dl-secret\"\n"}) {
+        const auto found = problems(text);
+        ASSERT_FALSE(found.empty()) << text;
+        for (const auto& line : found) EXPECT_EQ(line.find("secret"), line.npos) << line;
+    }
+    EXPECT_THAT(problems("[[key]]\nname = \"a\"\nsha256 = \"dl-secret\"\n"),
+                ElementsAre("c.toml:3: key.sha256: this is not 64 hexadecimal digits, as dunlin "
+                            "keys new and dunlin keys hash print them"));
+}
+
+TEST_F(SettingsTest, AuthenticationAgreesWithTheKeys) {
+    const std::string keys = key_block("a", kHash);
+    EXPECT_THAT(problems("[security]\nauthentication = \"on\"\n"),
+                ElementsAre(HasSubstr("c.toml:2: security.authentication: it is on, and no key")));
+    EXPECT_THAT(problems("[security]\nauthentication = \"off\"\n" + keys),
+                ElementsAre(HasSubstr("c.toml:2: security.authentication: it is off, and keys")));
+    EXPECT_THAT(problems("[security]\nauthentication = \"off\"\n"), ElementsAre());
+    EXPECT_THAT(problems(keys), ElementsAre());
+    // With a key the network is no surprise; with one that is wrong only that is said.
+    EXPECT_THAT(problems("[server]\nhost = \"0.0.0.0\"\n" + keys), ElementsAre());
+    EXPECT_THAT(problems("[server]\nhost = \"0.0.0.0\"\n" + key_block("a", "")),
+                ElementsAre(HasSubstr("key.sha256")));
+}
+
 TEST_F(SettingsTest, NamesMustBeListed) {
     EXPECT_THAT(problems("[models]\ndefault = \"nobody\"\naliases = { a = \"nobody\" }\n"),
                 ElementsAre(HasSubstr("c.toml:2: models.default: no model \"nobody\" is listed"),
@@ -223,6 +282,37 @@ TEST(Rule, HostNamesHaveNoPortsAndNoSchemes) {
     for (const char* bad : {"a:1", "http://a", "a b", ""})
         EXPECT_FALSE(rule.allows(std::vector<std::string>{bad})) << bad;
     EXPECT_TRUE(rule.allows(std::vector<std::string>{"a.example", "[::1]", "x-1"}));
+}
+
+TEST(Rule, OriginsAreWhatBrowsersSend) {
+    const Rule rule{.kind = Rule::Kind::Origins};
+    for (const char* bad : {"*",
+                            "null",
+                            "",
+                            "a.example",
+                            "https://",
+                            "https://a.example/",
+                            "https://a.example/x",
+                            "https://A.example",
+                            "HTTPS://a.example",
+                            "https://a.example:443",
+                            "http://a.example:80",
+                            "https://a.example:",
+                            "https://a.example:0",
+                            "https://a.example:08",
+                            "https://a.example:123456",
+                            "https://*.example",
+                            "https://u@a.example",
+                            "https://a.example?x",
+                            "https://[::1",
+                            "https://[zz]",
+                            "://a",
+                            "https://a b"})
+        EXPECT_FALSE(rule.allows(std::vector<std::string>{bad})) << bad;
+    for (const char* good : {"https://a.example", "http://localhost:5173", "http://127.0.0.1:8080",
+                             "http://[::1]:3000", "http://[::1]", "https://a.example:80",
+                             "chrome-extension://abcdefghijklmnop", "tauri://localhost"})
+        EXPECT_TRUE(rule.allows(std::vector<std::string>{good})) << good;
 }
 
 TEST(Nearest, IsNearOrNothing) {
