@@ -46,7 +46,7 @@ struct HttpRow {
     std::string_view type, name;
 };
 constexpr HttpRow kHttpRows[] = {
-    {400, kBadRequest, "bad_request"},
+    {400, kBadRequest, "bad_request"},  // also what is not in this table
     {403, "permission_error", "forbidden"},
     {405, kBadRequest, "method_not_allowed"},
     {408, kBadRequest, "request_timeout"},

@@ -93,8 +93,8 @@ class Generation {
 /// Whether nothing follows this event.
 bool is_last(const Event& event);
 
-/// Blocks until there is an event numbered `from` or the log has ended. For readers with a thread of their own; never on
-/// the engine's.
+/// Blocks until there is an event numbered `from` or the log has ended. For readers with a thread
+/// of their own; never on the engine's.
 void wait_for_event(Generation& log, uint64_t from);
 
 }  // namespace dunlin

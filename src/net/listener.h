@@ -32,8 +32,8 @@ struct NetSettings {
 /// What the listener calls, on its I/O thread; nothing in here may block or throw.
 struct NetHandlers {
     std::function<void(std::shared_ptr<Exchange>)> serve;
-    /// The answer to a request that cannot be read (400, 408, 413, 417, 426, 431, 503), of which only
-    /// what was read is there: often the header, perhaps nothing.
+    /// The answer to a request that cannot be read (400, 408, 413, 417, 426, 431, 503), of which
+    /// only what was read is there: often the header, perhaps nothing.
     std::function<HttpResponse(const HttpRequest&, int status, std::string_view why)> refuse;
     std::function<void(const Served&)> served;
 };
