@@ -22,7 +22,8 @@ class FetchStatusTest : public testing::Test {
                     else
                         exchange->respond({.status = status_, .body = body_});
                 },
-            .refuse = [](int status, std::string_view) { return HttpResponse{.status = status}; },
+            .refuse = [](const HttpRequest&, int status,
+                         std::string_view) { return HttpResponse{.status = status}; },
             .served = [](const Served&) {},
         };
         auto started = Listener::start({}, std::move(handlers));
