@@ -1,5 +1,6 @@
 """The chat WebSocket of the real binary, as docs/formats/websocket.md has it."""
 
+import contextlib
 import json
 import time
 
@@ -10,17 +11,10 @@ import websockets.sync.client as ws
 
 @pytest.fixture
 def connect(server):
-    open_ones = []
-
-    def one(**options):
-        address = server.url.replace("http://", "ws://") + "/chat/ws"
-        socket = ws.connect(address, subprotocols=["dunlin.chat.v1"], **options)
-        open_ones.append(socket)
-        return Chat(socket)
-
-    yield one
-    for socket in open_ones:
-        socket.close()
+    address = server.url.replace("http://", "ws://") + "/chat/ws"
+    with contextlib.ExitStack() as sockets:
+        yield lambda: Chat(sockets.enter_context(
+            ws.connect(address, subprotocols=["dunlin.chat.v1"])))
 
 
 class Chat:

@@ -94,7 +94,7 @@ def test_what_is_not_supported_is_refused(server, schemas, path):
         for value in ("x", 1, True, ["x"], {"type": "json_object"}):
             status, body = post(server, path, {**PATHS[path], name: value})
             assert status == 400 and body["error"]["param"].split(".")[0] == name, (name, value, body)
-            assert "support" in body["error"]["message"] or "not" in body["error"]["message"]
+            assert any(word in body["error"]["message"] for word in ("support", "not", "must be"))
 
 
 @pytest.mark.parametrize("part", ["image_url", "input_audio", "file", "video"])
