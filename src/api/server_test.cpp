@@ -363,19 +363,21 @@ TEST_F(ServerTest, StopsInTimeAndNamesAPortInUse) {
 
 TEST(OpenApi, HasEveryRouteAndNoOther) {
     Router router;
-    size_t expected = 0;
+    size_t expected = 0, told = 0;
     for (const auto& row : endpoint_rows()) expected += row.v1 ? 2 : 1;
     const Json document = openapi_document();
-    const auto& paths = *document.find("paths")->object();
-    EXPECT_EQ(paths.size(), expected);
     for (const auto& row : endpoint_rows())
         router.add(std::string(row.method), std::string(row.pattern));
-    for (const auto& [path, operations] : paths) {
+    for (const auto& [path, operations] : *document.find("paths")->object()) {
         const std::string plain = path.starts_with("/v1/") ? path.substr(3) : path;
-        std::string method = (*operations.object())[0].key;
-        for (char& c : method) c = static_cast<char>(c - 'a' + 'A');
-        EXPECT_TRUE(router.find(method, plain).match) << path;
+        for (const auto& [name, operation] : *operations.object()) {
+            std::string method = name;
+            for (char& c : method) c = static_cast<char>(c - 'a' + 'A');
+            EXPECT_TRUE(router.find(method, plain).match) << method << " " << path;
+            ++told;
+        }
     }
+    EXPECT_EQ(told, expected);
 }
 
 TEST(MetricsText, EscapesAndAccumulates) {
