@@ -18,6 +18,7 @@ constexpr size_t kAnswersMax = 16;
 constexpr size_t kInboxMax = 64, kOutboxMax = 256;
 constexpr size_t kEventsAtOnce = 64, kBytesAtOnce = 32 << 10;
 constexpr uint16_t kNoKey = 4401;
+constexpr int64_t kKeyTimeUs = 10'000'000;  // for a key that is still to come
 
 /// One answer that this socket follows, or has asked for.
 struct Following {
@@ -31,7 +32,7 @@ struct Following {
 class Chat : public std::enable_shared_from_this<Chat> {
  public:
     Chat(ApiContext& api, std::optional<Caller> caller, std::string peer)
-        : api_(api), peer_(std::move(peer)), caller_(std::move(caller)) {}
+        : api_(api), peer_(std::move(peer)), caller_(std::move(caller)), known_(caller_) {}
 
     void receive(std::string text) {
         {
@@ -54,6 +55,11 @@ class Chat : public std::enable_shared_from_this<Chat> {
 
     WebSocketPeer::Next pull(std::vector<std::string>& out) {
         const std::lock_guard lock(mutex_);
+        if (!known_ && !closing_ && api_.clock.now_us() - opened_us_ > kKeyTimeUs) {
+            say(error_message({Code::Unauthorized, "no key came within 10 seconds"}, {}, {}, {}));
+            closing_code_ = kNoKey;
+            closing_ = true;
+        }
         size_t bytes = 0;
         while (!outbox_.empty() && bytes < kBytesAtOnce) {
             bytes += outbox_.front().size();
@@ -194,6 +200,7 @@ class Chat : public std::enable_shared_from_this<Chat> {
         }
         caller_ = std::move(*caller);
         const std::lock_guard lock(mutex_);
+        known_ = true;
         say(plain_message("authenticated", message.id));
     }
 
@@ -312,6 +319,7 @@ class Chat : public std::enable_shared_from_this<Chat> {
 
     ApiContext& api_;
     const std::string peer_;
+    const int64_t opened_us_ = api_.clock.now_us();
     std::stop_source gone_;
     std::optional<Caller> caller_;  // the worker's alone
     std::atomic<uint16_t> closing_code_{1000};
@@ -320,7 +328,7 @@ class Chat : public std::enable_shared_from_this<Chat> {
     std::deque<std::string> inbox_, outbox_;
     std::list<std::shared_ptr<Following>> followings_;
     std::move_only_function<void() noexcept> ready_;
-    bool working_ = false, closing_ = false;
+    bool known_, working_ = false, closing_ = false;
 };
 
 const Chat::Row Chat::kRows[] = {

@@ -172,8 +172,9 @@ def test_two_keys_share_neither_sessions_nor_prefixes(guarded):
 def test_the_websocket_asks_for_a_key(guarded):
     address = guarded.url.replace("http://", "ws://") + "/chat/ws"
 
-    def connect(*protocols, **headers):
-        return ws.connect(address, subprotocols=["dunlin.chat.v1", *protocols], additional_headers=headers)
+    def connect(*protocols, ping_interval=20, **headers):
+        return ws.connect(address, subprotocols=["dunlin.chat.v1", *protocols], additional_headers=headers,
+                          ping_interval=ping_interval)
 
     def says(socket, **message):
         socket.send(json.dumps(message))
@@ -191,6 +192,11 @@ def test_the_websocket_asks_for_a_key(guarded):
             with pytest.raises(websockets.exceptions.ConnectionClosed) as closed:
                 socket.recv(timeout=60)
             assert closed.value.rcvd.code == 4401
+    with connect(ping_interval=None) as socket:  # silent: asked for its key, then closed at the next ping
+        assert json.loads(socket.recv(timeout=60))["error"]["code"] == "invalid_api_key"
+        with pytest.raises(websockets.exceptions.ConnectionClosed) as closed:
+            socket.recv(timeout=60)
+        assert closed.value.rcvd.code == 4401
     for headers, status in (({"authorization": "Bearer dl-wrong"}, 401), ({"x-api-key": guarded.off}, 403)):
         with pytest.raises(websockets.exceptions.InvalidStatus) as refused:
             connect(**headers)
