@@ -5,7 +5,7 @@ namespace dunlin::websocket_test {
 namespace {
 
 TEST_F(WebSocketTest, CarriesManyMessagesInOrder) {
-    Client client(listener->port());
+    Client client(listener_->port());
     client.open();
     std::jthread feeder([this] {
         for (int i = 0; i < 20000; ++i) room()->say(std::to_string(i));
@@ -16,10 +16,10 @@ TEST_F(WebSocketTest, CarriesManyMessagesInOrder) {
 TEST_F(WebSocketTest, ASlowReaderIsNotReadAheadForAndSlowsNobody) {
     const auto flood = room("/flood");
     flood->flood_bytes = 32 << 10;
-    Client slow(listener->port(), 4096);
+    Client slow(listener_->port(), 4096);
     slow.open("/flood");
     EXPECT_TRUE(eventually([&] { return flood->pulled > 0; }));
-    Client other(listener->port());
+    Client other(listener_->port());
     other.open();
     const auto began = SteadyClock::now();
     for (int i = 0; i < 20; ++i) {
@@ -35,10 +35,10 @@ TEST_F(WebSocketTest, ASlowReaderIsNotReadAheadForAndSlowsNobody) {
 }
 
 TEST_F(WebSocketTest, ReadsNoMoreThanFiftyMessagesASecond) {
-    Client hasty(listener->port());
+    Client hasty(listener_->port());
     hasty.open();
     room("/other")->echoes = true;
-    Client other(listener->port());
+    Client other(listener_->port());
     other.open("/other");
     std::string many;
     for (int i = 0; i < 130; ++i) many += text_frame(std::to_string(i));
@@ -56,7 +56,7 @@ TEST_F(WebSocketTest, ReadsNoMoreThanFiftyMessagesASecond) {
 }
 
 TEST_F(WebSocketTest, GivesUpAClientThatSendsNothingButPings) {
-    Client client(listener->port());
+    Client client(listener_->port());
     client.open();
     std::string pings;
     for (int i = 0; i < 40; ++i) pings += client_frame(0x80 | kPing, "p");
@@ -68,9 +68,9 @@ TEST_F(WebSocketTest, GivesUpAClientThatSendsNothingButPings) {
 }
 
 TEST_F(WebSocketTest, PingsSilentClientsAndCutsOffThoseThatDoNotAnswer) {
-    listener->stop(0);
+    listener_->stop(0);
     start({.write_timeout_s = 5, .ping_s = 1});
-    Client dead(listener->port()), live(listener->port());
+    Client dead(listener_->port()), live(listener_->port());
     dead.open("/dead");
     live.open("/live");
     const auto began = SteadyClock::now();
@@ -88,7 +88,7 @@ TEST_F(WebSocketTest, PingsSilentClientsAndCutsOffThoseThatDoNotAnswer) {
 }
 
 TEST_F(WebSocketTest, AnIdleSocketDoesNotHoldUpTheEnd) {
-    Client client(listener->port());
+    Client client(listener_->port());
     client.open();
     std::jthread reader([&] {
         std::string reason;
@@ -98,24 +98,24 @@ TEST_F(WebSocketTest, AnIdleSocketDoesNotHoldUpTheEnd) {
         EXPECT_TRUE(client.sees_end());
     });
     const auto began = SteadyClock::now();
-    listener->stop(20'000'000);
+    listener_->stop(20'000'000);
     EXPECT_LT(SteadyClock::now() - began, seconds(2));
     reader.join();
-    EXPECT_EQ(served_count, 1);
-    EXPECT_EQ(status, 101);
+    EXPECT_EQ(served_count_, 1);
+    EXPECT_EQ(status_, 101);
 }
 
 TEST_F(WebSocketTest, AFrozenClientDoesNotHoldUpTheEnd) {
-    Client client(listener->port());
+    Client client(listener_->port());
     client.open();
     const auto began = SteadyClock::now();
-    listener->stop(20'000'000);
+    listener_->stop(20'000'000);
     EXPECT_LT(SteadyClock::now() - began, seconds(5));
     EXPECT_EQ(client.read_close(), 1001);
 }
 
 TEST_F(WebSocketTest, AnAnswerUnderWayMayFinishWhileTheServerStops) {
-    Client client(listener->port());
+    Client client(listener_->port());
     client.open();
     room()->change([](Room& room) { room.busy = true; });
     client.send_bytes(text_frame("a question"));
@@ -136,18 +136,18 @@ TEST_F(WebSocketTest, AnAnswerUnderWayMayFinishWhileTheServerStops) {
         client.send_bytes(close_frame(1001));
     });
     const auto began = SteadyClock::now();
-    listener->stop(20'000'000);
+    listener_->stop(20'000'000);
     EXPECT_GE(SteadyClock::now() - began, milliseconds(550));
     EXPECT_LT(SteadyClock::now() - began, seconds(5));
 }
 
 TEST_F(WebSocketTest, TheEndComesWithTheDrainTimeForAnAnswerThatDoesNotFinish) {
-    Client client(listener->port());
+    Client client(listener_->port());
     room()->busy = true;
     client.open();
     EXPECT_TRUE(eventually([&] { return room()->peers == 1; }));
     const auto began = SteadyClock::now();
-    listener->stop(300'000);
+    listener_->stop(300'000);
     EXPECT_GE(SteadyClock::now() - began, milliseconds(290));
     EXPECT_LT(SteadyClock::now() - began, seconds(3));
 }

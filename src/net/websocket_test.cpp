@@ -11,7 +11,7 @@ bool has(const std::string& text, std::string_view part) {
 }
 
 TEST_F(WebSocketTest, AnswersTheHandshakeOfTheSpecification) {
-    Client client(listener->port());
+    Client client(listener_->port());
     std::string request = Client::handshake();
     request.insert(request.size() - 2, "Sec-WebSocket-Protocol: dunlin.chat.v1\r\n");
     request.insert(request.size() - 2, "Sec-WebSocket-Extensions: permessage-deflate\r\n");
@@ -24,35 +24,35 @@ TEST_F(WebSocketTest, AnswersTheHandshakeOfTheSpecification) {
     EXPECT_FALSE(has(head, "Extensions")) << head;
     EXPECT_TRUE(client.send_bytes(text_frame("hello")));
     EXPECT_EQ(client.read_text(), "hello");
-    EXPECT_EQ(*listener->websockets(), 1U);
+    EXPECT_EQ(*listener_->websockets(), 1U);
     client.send_bytes(close_frame(1000));
     EXPECT_EQ(client.read_close(), 1000);
-    EXPECT_TRUE(eventually([&] { return served_count == 1; }));
-    EXPECT_EQ(status, 101);
-    EXPECT_EQ(bytes, 5U);
-    EXPECT_EQ(*listener->websockets(), 0U);
+    EXPECT_TRUE(eventually([&] { return served_count_ == 1; }));
+    EXPECT_EQ(status_, 101);
+    EXPECT_EQ(bytes_, 5U);
+    EXPECT_EQ(*listener_->websockets(), 0U);
 }
 
 TEST_F(WebSocketTest, RefusesBadHandshakesInWords) {
-    Client old(listener->port());
+    Client old(listener_->port());
     old.send_bytes(Client::handshake("/", "8"));
     const auto head = old.read_head();
     EXPECT_TRUE(has(head, "HTTP/1.1 426 Upgrade Required\r\n")) << head;
     EXPECT_TRUE(has(head, "Sec-WebSocket-Version: 13\r\n")) << head;
     EXPECT_TRUE(has(head, "Upgrade: websocket\r\n")) << head;
     EXPECT_TRUE(old.sees_end());
-    Client plain(listener->port());
+    Client plain(listener_->port());
     plain.send_bytes("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     EXPECT_TRUE(has(plain.read_head(), "HTTP/1.1 426 "));
-    Client head_only(listener->port());
+    Client head_only(listener_->port());
     head_only.send_bytes("HEAD" + Client::handshake().substr(3));
     EXPECT_TRUE(has(head_only.read_head(), "HTTP/1.1 400 "));
-    EXPECT_TRUE(eventually([&] { return served_count == 3; }));
-    EXPECT_EQ(status, 400);
+    EXPECT_TRUE(eventually([&] { return served_count_ == 3; }));
+    EXPECT_EQ(status_, 400);
 }
 
 TEST_F(WebSocketTest, RefusesBytesBeforeItsAnswer) {
-    Client client(listener->port());
+    Client client(listener_->port());
     client.send_bytes(Client::handshake() + text_frame("early"));
     EXPECT_TRUE(has(client.read_head(), "HTTP/1.1 400 "));
     EXPECT_TRUE(client.sees_end());
@@ -62,7 +62,7 @@ TEST_F(WebSocketTest, RefusesBytesBeforeItsAnswer) {
 TEST_F(WebSocketTest, TakesMessagesOfEverySizeHoweverTheyAreSplit) {
     std::mt19937 draw(7);
     for (const size_t size : {0, 1, 125, 126, 127, 65535, 65536, 1 << 20}) {
-        Client client(listener->port());
+        Client client(listener_->port());
         client.open();
         std::string text(size, 'a');
         for (size_t i = 0; i < size; ++i) text[i] = static_cast<char>('a' + i % 23);
@@ -79,7 +79,7 @@ TEST_F(WebSocketTest, TakesMessagesOfEverySizeHoweverTheyAreSplit) {
 }
 
 TEST_F(WebSocketTest, JoinsFragmentsAndAnswersPingsBetweenThem) {
-    Client client(listener->port());
+    Client client(listener_->port());
     client.open();
     client.send_bytes(client_frame(kText, "one, "));
     client.send_bytes(client_frame(0x80 | kPing, "still there?"));
@@ -95,13 +95,13 @@ TEST_F(WebSocketTest, JoinsFragmentsAndAnswersPingsBetweenThem) {
 }
 
 TEST_F(WebSocketTest, TakesAMessageOfFragmentsOfOneByte) {
-    Client client(listener->port());
+    Client client(listener_->port());
     client.open();
     const std::string text(1 << 20, 'y');
     std::string frames = client_frame(kText, "y");
     for (size_t i = 1; i < text.size(); ++i) frames += client_frame(0, "y");
     std::jthread sender([&] { client.send_bytes(frames + client_frame(0x80, "")); });
-    Client other(listener->port());
+    Client other(listener_->port());
     other.open();
     const auto began = SteadyClock::now();
     other.send_bytes(text_frame("meanwhile"));
@@ -167,7 +167,7 @@ std::vector<Breach> breaches() {
 TEST_F(WebSocketTest, ClosesWithTheRightCodeWhereTheProtocolIsBroken) {
     int number = 0;
     for (const auto& [sent, code] : breaches()) {
-        Client client(listener->port());
+        Client client(listener_->port());
         client.open();
         client.send_bytes(text_frame("before"));
         EXPECT_EQ(client.read_text(), "before") << number;
@@ -175,7 +175,7 @@ TEST_F(WebSocketTest, ClosesWithTheRightCodeWhereTheProtocolIsBroken) {
         EXPECT_EQ(client.read_close(), code) << number;
         EXPECT_TRUE(client.sees_end()) << number;
         client.leave();
-        EXPECT_TRUE(eventually([&] { return served_count == number + 1; })) << number;
+        EXPECT_TRUE(eventually([&] { return served_count_ == number + 1; })) << number;
         EXPECT_EQ(room()->count(), static_cast<size_t>(++number)) << "took the message after it";
     }
 }
@@ -183,13 +183,13 @@ TEST_F(WebSocketTest, ClosesWithTheRightCodeWhereTheProtocolIsBroken) {
 TEST_F(WebSocketTest, RepeatsTheClientsCloseCode) {
     for (const int code :
          {1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999}) {
-        Client client(listener->port());
+        Client client(listener_->port());
         client.open();
         client.send_bytes(close_frame(code, "bye"));
         EXPECT_EQ(client.read_close(), code);
         EXPECT_TRUE(client.sees_end());
     }
-    Client client(listener->port());
+    Client client(listener_->port());
     client.open();
     client.send_bytes(client_frame(0x80 | kClose, "") + text_frame("after") +
                       client_frame(0x80 | kPing, "after"));
@@ -199,7 +199,7 @@ TEST_F(WebSocketTest, RepeatsTheClientsCloseCode) {
 }
 
 TEST_F(WebSocketTest, ClosesAsThePeerSays) {
-    Client client(listener->port());
+    Client client(listener_->port());
     client.open();
     room()->change([](Room& room) {
         room.out = {"last words"};
@@ -219,7 +219,7 @@ TEST_F(WebSocketTest, ClosesAsThePeerSays) {
 TEST_F(WebSocketTest, EndsWhereBothSidesCloseAtOnce) {
     for (int i = 0; i < 50; ++i) {
         const auto one = room("/" + std::to_string(i));
-        Client client(listener->port());
+        Client client(listener_->port());
         client.open("/" + std::to_string(i));
         std::jthread peer([&] { one->change([](Room& room) { room.ended = true; }); });
         client.send_bytes(close_frame(1000));
@@ -229,14 +229,14 @@ TEST_F(WebSocketTest, EndsWhereBothSidesCloseAtOnce) {
 }
 
 TEST_F(WebSocketTest, DoesNotWaitForAClientThatNeverCloses) {
-    Client client(listener->port());
+    Client client(listener_->port());
     client.open();
     const auto began = SteadyClock::now();
     room()->change([](Room& room) { room.ended = true; });
     EXPECT_EQ(client.read_close(), 1000);
     EXPECT_TRUE(client.sees_end());
     EXPECT_LT(SteadyClock::now() - began, seconds(5));
-    Client closes_only(listener->port());
+    Client closes_only(listener_->port());
     room("/other");
     closes_only.open("/other");
     closes_only.send_bytes(close_frame(1000));
@@ -246,24 +246,24 @@ TEST_F(WebSocketTest, DoesNotWaitForAClientThatNeverCloses) {
 TEST_F(WebSocketTest, SeesClientsLeaveWithoutAWord) {
     for (const auto& half : {"", "\x81", "\x81\xfe\x10", "\x81\x85"})
         for (const bool reset : {false, true}) {
-            Client client(listener->port());
+            Client client(listener_->port());
             client.open();
             client.send_bytes(half);
             client.leave(reset);
             EXPECT_TRUE(eventually([&] { return room()->peers == 0; }));
         }
-    Client half_open(listener->port());
+    Client half_open(listener_->port());
     half_open.open();
     half_open.end_sending();
     EXPECT_TRUE(half_open.sees_end());
-    EXPECT_TRUE(eventually([&] { return served_count == 9; }));
-    EXPECT_EQ(status, 101);
+    EXPECT_TRUE(eventually([&] { return served_count_ == 9; }));
+    EXPECT_EQ(status_, 101);
 }
 
 TEST_F(WebSocketTest, SurvivesRandomBytes) {
     std::mt19937 draw(11);
     for (int i = 0; i < 200; ++i) {
-        Client client(listener->port());
+        Client client(listener_->port());
         client.open();
         std::string noise = i % 2 == 0 ? "" : text_frame("begins well");
         for (int frame = 0; frame < 50; ++frame) {

@@ -270,24 +270,24 @@ class WebSocketTest : public testing::Test {
                 },
             .served =
                 [this](const Served& served) {
-                    status = served.status;
-                    bytes = served.body_bytes;
-                    ++served_count;
+                    status_ = served.status;
+                    bytes_ = served.body_bytes;
+                    ++served_count_;
                 },
         };
         auto started = Listener::start(std::move(settings), std::move(handlers));
         ASSERT_TRUE(started) << started.error().message;
-        listener = std::move(*started);
+        listener_ = std::move(*started);
     }
     void SetUp() override { start({.write_timeout_s = 1, .ping_s = 60}); }
     void TearDown() override {
-        if (listener) listener->stop(0);
-        for (const auto& [path, room] : rooms) EXPECT_EQ(room->peers, 0) << path;
+        if (listener_) listener_->stop(0);
+        for (const auto& [path, room] : rooms_) EXPECT_EQ(room->peers, 0) << path;
     }
 
     std::shared_ptr<Room> room(const std::string& path = "/") {
-        const std::lock_guard lock(mutex);
-        auto& one = rooms[path];
+        const std::lock_guard lock(mutex_);
+        auto& one = rooms_[path];
         if (!one) one = std::make_shared<Room>();
         return one;
     }
@@ -301,9 +301,9 @@ class WebSocketTest : public testing::Test {
         return true;
     }
 
-    std::atomic<int> status{0}, served_count{0};
-    std::atomic<uint64_t> bytes{0};
-    std::unique_ptr<Listener> listener;
+    std::atomic<int> status_{0}, served_count_{0};
+    std::atomic<uint64_t> bytes_{0};
+    std::unique_ptr<Listener> listener_;
 
  private:
     void serve(Exchange& exchange) {
@@ -315,8 +315,8 @@ class WebSocketTest : public testing::Test {
         exchange.respond(std::move(response));
     }
 
-    std::mutex mutex;
-    std::map<std::string, std::shared_ptr<Room>> rooms;
+    std::mutex mutex_;
+    std::map<std::string, std::shared_ptr<Room>> rooms_;
 };
 
 }  // namespace dunlin::websocket_test
