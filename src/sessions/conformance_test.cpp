@@ -172,6 +172,16 @@ TEST_P(Conformance, RollbackMovesTheHeadAndLosesNothing) {
     EXPECT_EQ(history(session.id).messages[0].siblings.size(), 2);
 }
 
+TEST_P(Conformance, WithdrawLeavesNoHeadThatIsGone) {
+    const Session made = create("ann");
+    const TurnPlan turn = plan({What::Say, made.id, "", "Hello?"}, "ann");
+    ASSERT_TRUE(sessions_->begin(turn));
+    ASSERT_TRUE(sessions_->rollback("ann", made.id, 1));
+    ASSERT_TRUE(sessions_->withdraw(turn));
+    EXPECT_EQ(sessions_->find("ann", made.id)->head, "");
+    EXPECT_TRUE(sessions_->begin(plan({What::Say, made.id, "", "Again?"}, "ann")));
+}
+
 TEST_P(Conformance, WithdrawTakesBackWhatBeginStored) {
     const Session session = create();
     const TurnPlan first = plan({What::Say, session.id, "", "q1"});

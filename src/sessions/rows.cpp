@@ -96,7 +96,8 @@ Expected<uint64_t> RowsStore::count(std::string_view owner) {
 
 Expected<int64_t> RowsStore::last_change() {
     int64_t last = 0;
-    for (const auto& [id, one] : *rows()) last = std::max(last, one->session.last_change);
+    const auto all = rows();
+    for (const auto& [id, one] : *all) last = std::max(last, one->session.last_change);
     return last;
 }
 

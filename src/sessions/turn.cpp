@@ -153,8 +153,10 @@ Expected<void> Sessions::withdraw(const TurnPlan& plan) {
     if (tree->children(plan.answer.id) > 0)
         return fail(Code::Invalid, "the conversation has gone on below this answer");
     take_back(plan.answer);
-    if (plan.question_is_new && tree->children(plan.question.id) <= 1) take_back(plan.question);
-    if (session->head == plan.answer.id)
+    const bool alone = plan.question_is_new && tree->children(plan.question.id) <= 1;
+    if (alone) take_back(plan.question);
+    // The head may have been moved up to the question meanwhile.
+    if (session->head == plan.answer.id || (alone && session->head == plan.question.id))
         session->head =
             tree->find(plan.session.head) != nullptr ? plan.session.head : plan.question.parent;
     if (plan.session.title.empty() && !plan.context.empty() &&
