@@ -24,9 +24,8 @@ constexpr size_t kAnswerBytesMax = 64 << 10;
 
 /// Whether all of the text is a number from 1 to `most`; if so, `out` is set.
 bool read_number(std::string_view text, unsigned most, unsigned& out) {
-    const char* end = text.data() + text.size();
-    const auto [stop, failed] = std::from_chars(text.data(), end, out);
-    return failed == std::errc() && stop == end && out > 0 && out <= most;
+    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), out);
+    return failed == std::errc() && end == text.data() + text.size() && out > 0 && out <= most;
 }
 
 std::string text_of(const HttpPlace& place) {

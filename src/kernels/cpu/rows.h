@@ -30,7 +30,8 @@ struct TopTwo {
 };
 
 /// The two largest of 32 numbers, by halves, so that the compiler can do a level at once.
-inline TopTwo top_two(const float (&x)[kBlock]) {
+template <class V>
+TopTwo top_two(const float (&x)[kBlock]) {
     const auto larger = [](float a, float b) { return a > b ? a : b; };
     const auto smaller = [](float a, float b) { return a < b ? a : b; };
     float first[16];
@@ -50,8 +51,9 @@ inline TopTwo top_two(const float (&x)[kBlock]) {
 }
 
 /// Takes the outlier of a block out and returns 1 + its place; 0 where there is none.
-inline uint8_t take_outlier(float (&x)[kBlock], const float (&sizes)[kBlock], TopTwo& top,
-                            float& outlier) {
+template <class V>
+uint8_t take_outlier(float (&x)[kBlock], const float (&sizes)[kBlock], TopTwo& top,
+                     float& outlier) {
     const bool is_one = top.second > 0.0F && top.first > kOutlierRatio * top.second;
     if (!is_one || !(top.first <= 3.0e38F)) return 0;
     size_t at = 0;
@@ -72,9 +74,9 @@ void quantize(const float* x, size_t row, size_t block, size_t count, const Quan
             V::store(sizes + i, V::abs(V::load(x + i)));
         }
         const size_t at = row * out.blocks() + b;
-        TopTwo top = top_two(sizes);
+        TopTwo top = top_two<V>(sizes);
         out.places[row * out.place_stride() + b] =
-            take_outlier(values, sizes, top, out.outliers[at]);
+            take_outlier<V>(values, sizes, top, out.outliers[at]);
         // Also false for NaN and infinity: such a row's scale says so, its codes stay in range.
         const bool usable = top.first > 0.0F && top.first <= 3.0e38F;
         const auto inverse = V::all(usable ? 127.0F / top.first : 0.0F);
