@@ -9,7 +9,8 @@ namespace {
 constexpr const char* kExposed =
     "x-request-id, retry-after, retry-after-ms, x-should-retry, x-ratelimit-limit-requests, "
     "x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-max-tokens, x-ignored-params, "
-    "x-truncated-characters, x-truncated-messages, openai-processing-ms";
+    "x-truncated-characters, x-truncated-messages, x-session-id, x-user-message-id, x-message-id, "
+    "x-session-saved, openai-processing-ms";
 
 /// What the clients of OpenAI and Anthropic send.
 constexpr const char* kAllowed =
