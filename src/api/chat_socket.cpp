@@ -16,7 +16,7 @@ namespace {
 
 constexpr size_t kAnswersMax = 16;
 constexpr size_t kInboxMax = 64, kOutboxMax = 256;
-constexpr size_t kEventsAtOnce = 64, kBytesAtOnce = 32 << 10;
+constexpr size_t kEventsOfATurnAtOnce = 64, kBytesAtOnce = 32 << 10;
 constexpr uint16_t kNoKey = 4401;
 constexpr int64_t kKeyTimeUs = 10'000'000;  // for a key that is still to come
 
@@ -289,7 +289,7 @@ class Chat : public std::enable_shared_from_this<Chat> {
         if (!one.reader) return false;
         Turn& turn = **one.reader;
         std::vector<Event> events;
-        turn.read(one.next, kEventsAtOnce, events);
+        turn.read(one.next, kEventsOfATurnAtOnce, events);
         for (const Event& event : events) {
             const uint64_t seq = one.next++;
             if (const auto* finished = std::get_if<Finished>(&event)) one.end = finished->end;

@@ -76,7 +76,7 @@ std::string title_from(std::string_view question) {
     while (bytes > 0 && bytes < question.size() &&
            (static_cast<unsigned char>(question[bytes]) & 0xc0) == 0x80)
         --bytes;
-    const std::string line = one_line(question.substr(0, bytes));
+    std::string line = one_line(question.substr(0, bytes));
     std::string_view rest = line;
     size_t characters = 0, last_space = 0, fits = 0;  // in bytes
     while (!rest.empty()) {
