@@ -15,6 +15,7 @@ _http = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_http)
 Server, binary = _http.Server, _http.binary
 
+APP = "https://app.example"
 ENDPOINT = re.compile(r'^ENDPOINT\((\w+), "([^"]+)", (\w+), (true|false), (\w+), "([^"]+)"\)$', re.M)
 
 
@@ -40,8 +41,8 @@ def start(folder, text="", model="fake:step_us=0"):
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    """Open to everybody."""
-    one = start(tmp_path_factory.mktemp("server"))
+    """Open to everybody, and to the pages of one other origin."""
+    one = start(tmp_path_factory.mktemp("server"), f'[security]\ncors_origins = ["{APP}"]\n')
     yield one.wait()
     one.end()
 

@@ -27,19 +27,20 @@ def run(text, language, folder, url, key="none"):
                            ("SmolLM2-135M-Instruct", "fake"), ("build/release/dunlin", binary()),
                            ("path/to/model.gguf", "tests/data/tiny_plain.gguf")):
         text = text.replace(written, meant)
-    folder.mkdir(exist_ok=True)
-    (folder / "home").mkdir(exist_ok=True)
+    (folder / "home").mkdir(parents=True)
     (folder / "curl.sh").write_text(CURL)
-    if not (folder / "node_modules").exists():
-        (folder / "node_modules").symlink_to(HERE / "node_modules")
+    (folder / "node_modules").symlink_to(HERE / "node_modules")
     file = folder / {"sh": "example.sh", "python": "example.py", "js": "example.mjs"}[language]
     file.write_text(program(blocks(text), language))
     command = {"sh": ["bash", "-euo", "pipefail"], "python": [sys.executable],
                "js": ["node", "--import", str(HERE / "browser.mjs")]}[language]
     home = str(folder / "home")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("XDG_CONFIG")}
+    environment = {name: value for name, value in os.environ.items() if name not in ("XDG_CONFIG_HOME", "XDG_DATA_HOME")}
     environment.setdefault("XDG_CACHE_HOME", str(pathlib.Path.home() / ".cache"))  # where the default model is
-    done = subprocess.run([*command, str(file)], capture_output=True, text=True, timeout=180, cwd=ROOT,
+    # The root's files are there to read, and what an example writes stays here.
+    for name in ("config.example.toml", "tests"):
+        (folder / name).symlink_to(ROOT / name)
+    done = subprocess.run([*command, str(file)], capture_output=True, text=True, timeout=180, cwd=folder,
                           stdin=subprocess.DEVNULL,
                           env={**environment, "DUNLIN_KEY": key, "BASH_ENV": str(folder / "curl.sh"), "HOME": home})
     assert done.returncode == 0, f"{file.read_text()}\n{done.stdout}\n{done.stderr}"

@@ -6,7 +6,7 @@ import re
 import httpx
 import pytest
 from blocks import blocks
-from conftest import ROOT, endpoints
+from conftest import APP, ROOT, endpoints
 
 API = (ROOT / "API.md").read_text()
 COLLECTION = json.loads((ROOT / "postman_collection.json").read_text())
@@ -100,6 +100,13 @@ def test_every_header_of_an_answer_is_told():
     sent |= set(re.findall(r'\{"(x-[a-z-]+)", ', sources))
     told = set(re.findall(r"`([\w-]+)`", API.split("\n## Headers\n")[1].split("\n## ")[0]))
     assert sent and sent <= told, sent - told
+
+
+def test_pages_of_other_origins_may_read_every_header_that_is_told(server):
+    answer = httpx.get(server.url + "/health", headers={"origin": APP})
+    exposed = {name.lower() for name in answer.headers["access-control-expose-headers"].split(", ")}
+    rows = "".join(re.findall(r"^\| (`.*?) \|", API.split("\n## Headers\n")[1].split("\n## ")[0], re.M))
+    assert {name.lower() for name in re.findall(r"`([\w-]+)`", rows)} - {"allow", "www-authenticate"} == exposed
 
 
 def shape(value):
