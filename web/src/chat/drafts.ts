@@ -1,4 +1,4 @@
-import { keep, kept } from './kept';
+import { keep, kept } from '../kept';
 
 const CHARACTERS_MAX = 100_000;
 const name = (session: string | null) => `draft.${session ?? 'new'}`;

@@ -1,4 +1,4 @@
-import { keep, kept } from './kept';
+import { keep, kept } from '../kept';
 
 export const THEMES = ['system', 'light', 'dark'] as const;
 export type Theme = (typeof THEMES)[number];

@@ -1,4 +1,4 @@
-import type { Token } from 'markdown-it/index.js';
+import type { Token } from 'markdown-it';
 import { safeAddress } from './address';
 import type { Align, Block, Inline, ListItem } from './nodes';
 

@@ -6,7 +6,9 @@ export type Inline =
     | { type: 'text'; text: string }
     | { type: 'code'; text: string }
     | { type: 'break' }
-    | { type: 'strong' | 'emphasis' | 'deleted'; children: Inline[] }
+    | { type: 'strong'; children: Inline[] }
+    | { type: 'emphasis'; children: Inline[] }
+    | { type: 'deleted'; children: Inline[] }
     | { type: 'link'; url: string; children: Inline[] }
     | { type: 'image'; url: string; alt: string };
 

@@ -1,5 +1,5 @@
 import MarkdownIt from 'markdown-it';
-import type { Token } from 'markdown-it/index.js';
+import type { Token } from 'markdown-it';
 import { safeAddress } from './address';
 
 /** Where "[1]: https://..." points to, by the name as the parser compares it. */
