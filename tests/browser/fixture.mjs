@@ -7,14 +7,20 @@ import { MODEL, Server } from './server.mjs';
 const TEST_MS = 180_000;
 export const shared = { browser: undefined, server: undefined };
 
-/** `sessions`: conversations that the server begins with; `settings`: those of Server.start(). */
-export function begin({ sessions = null, ...settings } = {}) {
+/**
+ * `sessions`: conversations that the server begins with; `settings`: those of Server.start(); `also`
+ * starts what else the file needs, and returns it as a list of things with end().
+ */
+export function begin({ sessions = null, also = () => [], ...settings } = {}) {
+    let others = [];
     before(async () => {
         shared.browser = await launch();
         const data = sessions ? await Server.importSessions(sessions) : undefined;
         shared.server = await Server.start({ ...settings, ...(data ? { data } : {}) });
+        others = await also(); // hooks of their own would not wait for this one
     });
     after(async () => {
+        for (const other of others) await other.end();
         await shared.browser?.close();
         await shared.server?.end();
     });
@@ -31,9 +37,6 @@ export function pageTest(name, { fakeOnly = false, through = () => shared.server
         try {
             await run(page);
             assert.deepEqual(page.faults, []);
-        } catch (error) {
-            await page.screenshot({ path: `/tmp/dunlin-browser-${name.replace(/\W+/g, '-')}.png` }).catch(() => undefined);
-            throw error;
         } finally {
             await page.context().close();
         }
