@@ -50,7 +50,7 @@ pageTest('Chinese for those who prefer it, and by a choice that is kept', { fake
     await answered(page);
     assert.match(await page.textContent('.facts'), /5 个词元/);
     await page.click('button:has-text("设置")');
-    await page.click('text=English');
+    await page.getByLabel('English').check();
     assert.match(await page.textContent('.facts'), /5 tokens/);
     assert.equal(await page.getAttribute('html', 'lang'), 'en');
     await page.reload();
@@ -93,7 +93,7 @@ for (const colorScheme of ['light', 'dark'])
         assert.equal(ground < 0.2, colorScheme === 'dark');
         for (const [name, value] of pairs) assert.ok(value >= 4.5, `${name}: ${value.toFixed(2)}`);
         await page.getByRole('button', { name: 'Settings' }).click();
-        await page.click(`text=${colorScheme === 'dark' ? 'Light' : 'Dark'}`);
+        await page.getByLabel(colorScheme === 'dark' ? 'Light' : 'Dark').check();
         assert.equal((await contrasts(page)).ground < 0.2, colorScheme !== 'dark');
         await page.reload();
         await page.waitForSelector('.page textarea');
@@ -120,20 +120,19 @@ pageTest('nothing sticks out on a phone, and fingers have room', { ...phone, pat
 
 pageTest('on a phone the chats come from the side', phone, async (page) => {
     const settled = () => page.waitForTimeout(300);
-    assert.equal(await rows(page).first().isVisible(), false);
+    const hidden = () => page.locator('#chats').waitFor({ state: 'hidden' });
+    await hidden();
     await page.getByRole('button', { name: 'Show the chats' }).tap();
     await rows(page).first().waitFor();
     await settled();
     assert.ok(await page.locator('.main').evaluate((one) => one.inert));
     await page.keyboard.press('Escape');
-    await settled();
-    assert.equal(await rows(page).first().isVisible(), false);
+    await hidden();
     await page.getByRole('button', { name: 'Show the chats' }).tap();
     await settled();
     await rows(page).filter({ hasText: 'Why?' }).locator('a').tap();
     await page.waitForSelector('.bubble:has-text("Why?")');
-    await settled();
-    assert.equal(await rows(page).first().isVisible(), false);
+    await hidden();
 });
 
 pageTest('every control has a name and can be reached by Tab, in the order it stands in', { fakeOnly: true, path: '/#/s/rich' }, async (page) => {

@@ -74,8 +74,9 @@ async function walk(browser, { language, colorScheme, size, viewport }) {
     cable.cut();
     await page.waitForSelector('.next');
     await shot('lost');
-    await page.reload().catch(() => undefined);
     cable.join();
+    await page.waitForSelector('.next', { state: 'detached' });
+    await page.keyboard.press('Escape');
     await page.goto(`${cable.url}/#/s/none`);
     await page.waitForSelector('.failure');
     await shot('missing');

@@ -92,7 +92,7 @@ export function fromWire(message: WireMessage): Message {
         ...common,
         state: stateOf(message),
         model: message.model,
-        tokens: message.usage?.completion_tokens ?? null,
+        tokens: message.usage?.completion_tokens || null, // 0 where nobody counted
         failure: message.status === 'failed' ? { kind: 'other', detail: '', wait_s: 0 } : null,
     };
 }

@@ -1,3 +1,4 @@
+import { ApiError } from '../api/errors';
 import { listModels, type Model } from '../api/models';
 
 const POLL_SOON_MS = 800; // while something is about to change
@@ -22,8 +23,8 @@ export class Models {
         try {
             this.list = await this.fetchModels();
             this.reachable = true;
-        } catch {
-            this.reachable = false;
+        } catch (thrown) {
+            this.reachable = thrown instanceof ApiError; // it answers, if only with a refusal
         }
         clearTimeout(this.timer);
         const soon = active() || this.list.some((model) => model.state === 'loading');
