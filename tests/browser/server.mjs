@@ -13,6 +13,7 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const BINARY = process.env.DUNLIN_BINARY ?? `${ROOT}build/dev/dunlin`;
 export const MODEL = process.env.DUNLIN_MODEL ?? 'fake';
 const START_MS = 60_000;
+process.setMaxListeners(0); // each server and folder has one, to go with this process
 const END_MS = 20_000;
 
 /** A new folder, which goes with this process. */
