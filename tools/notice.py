@@ -88,18 +88,31 @@ def linked_crates(metadata):
     return sorted((f"{crate['name']} {crate['version']}", crate["license"].replace("/", " OR ")) for crate in crates)
 
 
+# What these bring builds the page, and is no part of it.
+PAGE_BUILDERS = {"vite", "@sveltejs/vite-plugin-svelte", "svelte"}
+
+
 def page_packages(root):
-    """[(name and version, licence)] of what web/package.json names; empty where there is no page."""
+    """[(name and version, licence)] of what web/package.json names, and of what parts of the page stand on in turn."""
     if not (root / "web/package.json").is_file():
         return []
     wanted = json.loads((root / "web/package.json").read_text(encoding="utf-8"))
     locked = json.loads((root / "web/package-lock.json").read_text(encoding="utf-8"))["packages"]
-    rows = []
-    for name in {**wanted.get("dependencies", {}), **wanted.get("devDependencies", {})}:
-        package = locked[f"node_modules/{name}"]
+    parts = wanted.get("dependencies", {}).keys() - PAGE_BUILDERS
+    rows, seen = set(), set()
+    waiting = [("", name) for name in {**wanted.get("dependencies", {}), **wanted.get("devDependencies", {})}]
+    while waiting:
+        above, name = waiting.pop()
+        path = f"{above}node_modules/{name}" if f"{above}node_modules/{name}" in locked else f"node_modules/{name}"
+        if path in seen:
+            continue
+        seen.add(path)
+        package = locked[path]
         if "license" not in package:
             sys.exit(f"notice: the npm package {name} states no licence")
-        rows.append((f"{name} {package['version']}", package["license"]))
+        rows.add((f"{name} {package['version']}", package["license"]))
+        if above or name in parts:
+            waiting += [(f"{path}/", dependency) for dependency in package.get("dependencies", {})]
     return sorted(rows)
 
 

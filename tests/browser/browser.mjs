@@ -40,6 +40,6 @@ export async function openPage(browser, url, { path = '/', ...options } = {}) {
         );
     });
     await page.goto(url + path);
-    await page.waitForSelector('textarea');
+    await page.waitForSelector('.page textarea');
     return page;
 }

@@ -1,89 +1,166 @@
 import assert from 'node:assert/strict';
-import { shared, pageTest } from './fixture.mjs';
-import { Server } from './server.mjs';
-import { answered, answerWith, ask, shows, text, tune } from './steps.mjs';
+import { begin, pageTest, shared } from './fixture.mjs';
+import { Cable, Server } from './server.mjs';
+import { answered, ask, composer, rows, shows, stored, text, tune } from './steps.mjs';
 
+const KEY = 'sk-for-the-browser-tests';
+let cable, limited, locked;
+begin({
+    also: async () => [
+        (cable = await Cable.to(shared.server)),
+        (limited = await Server.start({ environment: { DUNLIN_LIMITS__REQUESTS_PER_MINUTE: '1' } })),
+        (locked = await Server.start({ keys: [{ name: 'browser', key: KEY }] })),
+    ],
+});
+const LONG = { ignore_eos: true, max_tokens: 1500 };
 const alert = (page) => page.locator('.answer:last-child [role=alert]').textContent();
 
-pageTest('a server that goes away is told, and asked again when it is back', {}, async (page) => {
-    const port = shared.server.port;
+const through = () => cable.url;
+
+/** What the server has of the last answer, once it is whole. */
+async function whole(page) {
+    for (let i = 0; i < 600; ++i) {
+        const last = (await stored(page, shared.server.url)).data.at(-1);
+        if (last?.status === 'complete') return last.content;
+        await page.waitForTimeout(100);
+    }
+    throw new Error('the answer did not end');
+}
+
+/** What stands on the page, as its Copy button gives it. */
+async function copied(page) {
+    await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+    await page.locator('.answer').last().getByRole('button', { name: 'Copy', exact: true }).click();
+    return page.evaluate(() => navigator.clipboard.readText());
+}
+
+pageTest('a connection cut in mid-answer, again and again: nothing is lost, nothing comes twice', { through, fakeOnly: true }, async (page) => {
+    await tune(page, LONG);
+    await ask(page, 'Tell me everything.');
+    for (const characters of [20, 150, 300]) {
+        await shows(page, characters);
+        cable.cut();
+        cable.join();
+    }
+    await page.waitForSelector('.answer:last-child .facts.last');
+    assert.equal(await copied(page), await whole(page));
+});
+
+pageTest('a connection that stays away is counted down, and comes back at a click', { through, fakeOnly: true }, async (page) => {
+    await tune(page, LONG);
+    await ask(page, 'Tell me everything.');
+    await shows(page, 20);
+    cable.cut();
+    await page.waitForSelector('text=The answer goes on when it is back.');
+    await page.waitForSelector('text=/Next try in \\d+ s/');
+    cable.join();
+    await page.getByRole('button', { name: 'Try now' }).click();
+    await page.waitForSelector('text=Try now', { state: 'detached' });
+    await page.waitForSelector('.answer:last-child .facts.last');
+    assert.equal(await copied(page), await whole(page));
+});
+
+pageTest('a reload in mid-answer loses nothing', { fakeOnly: true }, async (page) => {
+    await tune(page, LONG);
+    await ask(page, 'Tell me everything.');
+    await shows(page, 50);
+    await page.reload();
+    await shows(page, 50);
+    await page.reload();
+    await page.waitForSelector('.answer:last-child .facts.last');
+    assert.equal(await page.locator('.question').count(), 1);
+    assert.equal(await copied(page), await whole(page));
+});
+
+pageTest('a server that is killed in mid-answer, and is back', { fakeOnly: true }, async (page) => {
+    const { port, data } = shared.server;
     await tune(page, { ignore_eos: true, max_tokens: 2000 });
     await ask(page, 'Tell me everything.');
     await shows(page, 20);
     await shared.server.kill();
-    await page.waitForSelector('[role=alert]');
-    assert.match(await alert(page), /broke before the answer was complete/);
-    assert.ok((await text(page).textContent()).length > 20);
-    await page.waitForSelector('.state:has-text("offline")');
+    await page.waitForSelector('.state:has-text("offline")', { timeout: 20_000 }).catch(() => undefined);
+    shared.server = await Server.start({ port, data });
+    await page.waitForSelector('text=The server ended in the middle of this answer.');
+    assert.equal(await page.textContent('.bubble'), 'Tell me everything.');
+    await page.getByRole('button', { name: 'Another answer' }).click();
+    await page.waitForSelector('.answer .branches:has-text("2/2")');
+    await page.keyboard.press('Escape');
+});
 
+pageTest('a question that nobody takes is kept, told and sent again', { through, fakeOnly: true }, async (page) => {
+    await tune(page, { ignore_eos: true, max_tokens: 20 });
+    cable.cut();
     await ask(page, 'Are you there?');
     await page.waitForSelector('.answer:last-child [role=alert]');
     assert.match(await alert(page), /does not answer/);
-
-    shared.server = await Server.start({ port });
-    await tune(page, { ignore_eos: true, max_tokens: 20 });
-    await page.click('text=Try again');
-    await page.waitForSelector('.answer:last-child .facts');
-    assert.equal(await page.locator('.question').count(), 2);
-    await page.waitForSelector('.state:has-text("ready")');
+    cable.join();
+    await page.reload();
+    await page.waitForSelector('text=What would you like to know?');
+    assert.equal(await composer(page).inputValue(), 'Are you there?');
+    await composer(page).press('Enter');
+    await answered(page);
+    assert.equal(await page.locator('.question').count(), 1);
+    await page.reload();
+    await page.waitForSelector('.bubble');
+    assert.equal(await composer(page).inputValue(), '');
 });
 
 pageTest('a model that is not downloaded', {}, async (page) => {
     await page.selectOption('select', 'Qwen/Qwen2.5-0.5B-Instruct');
     await page.waitForSelector('.state:has-text("not downloaded")');
     await ask(page, 'Hello');
-    await page.waitForSelector('[role=alert]');
-    assert.match(await alert(page), /This model is not downloaded\..*--model/s);
-});
-
-pageTest('a conversation that is too long', { fakeOnly: true }, async (page) => {
-    await ask(page, 'x'.repeat(8190));
-    await page.waitForSelector('[role=alert]');
-    assert.match(await alert(page), /longer than the model can read.*8192/s);
-    // The next question goes without the one that failed.
-    await tune(page, { max_tokens: 5 });
-    await ask(page, 'Hello');
-    await page.waitForSelector('.answer:last-child .facts');
-    assert.deepEqual(page.bodies[0].messages, [{ role: 'user', content: 'Hello' }]);
+    await page.waitForSelector('.answer [role=alert]');
+    assert.match(await alert(page), /This model is not downloaded\./);
+    await page.getByRole('button', { name: 'Discard' }).click();
+    assert.equal(await composer(page).inputValue(), 'Hello');
+    assert.equal(await page.locator('.question').count(), 0);
 });
 
 pageTest('a text above the limit of characters', { fakeOnly: true }, async (page) => {
     await ask(page, 'x'.repeat(8193));
-    await page.waitForSelector('[role=alert]');
-    assert.match(await alert(page), /refused the question.*8193 characters; the limit is 8192/s);
+    await page.waitForSelector('.answer [role=alert]');
+    assert.match(await alert(page), /8193.*8192/s);
 });
 
-for (const [status, code] of [
-    [429, 'rate_limit_exceeded'],
-    [503, 'overloaded'],
-])
-    pageTest(`a busy server: ${status} says how long to wait`, { fakeOnly: true }, async (page) => {
-        await answerWith(page, {
-            status,
-            headers: { 'Retry-After': '2' },
-            json: { error: { message: 'the queue is full', type: 'x', param: null, code } },
-        });
-        await ask(page, 'Hello');
-        await page.waitForSelector('[role=alert]');
-        assert.match(await alert(page), /The server is busy\..*the queue is full/s);
-        const again = page.locator('.note button');
-        assert.match(await again.textContent(), /Try again in [12] s/);
-        assert.ok(await again.isDisabled());
-        await page.waitForSelector('.note button:enabled');
-        await tune(page, { max_tokens: 5 });
-        await again.click();
-        await answered(page);
-    });
+pageTest('a message above the limit of the socket', { fakeOnly: true }, async (page) => {
+    await ask(page, 'x'.repeat(1_100_000));
+    await page.waitForSelector('.answer [role=alert]');
+    assert.match(await alert(page), /longer than the model can read/);
+});
 
-pageTest('an error in mid-stream keeps the text', { fakeOnly: true }, async (page) => {
-    const chunk = JSON.stringify({ choices: [{ index: 0, delta: { content: 'Half an ans' } }] });
-    const error = JSON.stringify({ error: { message: 'the device is lost', code: 'device_lost' } });
-    await answerWith(page, {
-        contentType: 'text/event-stream',
-        body: `data: ${chunk}\n\ndata: ${error}\n\ndata: [DONE]\n\n`,
-    });
+pageTest('a chat that is not there', { fakeOnly: true, path: '/#/s/sess_000000000000000000000000' }, async (page) => {
+    await page.waitForSelector('text=This chat is not there.');
+    await page.locator('main').getByRole('button', { name: 'New chat' }).click();
+    await page.waitForSelector('text=What would you like to know?');
+});
+
+pageTest('who asks too often is told how long to wait', { through: () => limited.url, fakeOnly: true }, async (page) => {
+    await tune(page, { ignore_eos: true, max_tokens: 5 });
+    await ask(page, 'One');
+    await answered(page);
+    await ask(page, 'Two');
+    await page.waitForSelector('.answer [role=alert]');
+    assert.match(await alert(page), /too often/);
+    assert.match(await page.textContent('.retry'), /Try again in \d+ s/);
+    assert.ok(await page.locator('.retry').isDisabled());
+});
+
+pageTest('a key is asked for, refused when it is wrong, and kept as chosen', { through: () => locked.url, fakeOnly: true }, async (page) => {
+    await page.waitForSelector('dialog:has-text("This server wants an API key")');
+    await page.getByRole('textbox', { name: 'API key' }).fill('wrong');
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('dialog:has-text("does not take this key")');
+    await page.getByRole('textbox', { name: 'API key' }).fill(KEY);
+    await page.getByText('Keep it on this device').click();
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.waitForSelector('dialog', { state: 'detached' });
+    await tune(page, { ignore_eos: true, max_tokens: 5 });
     await ask(page, 'Hello');
-    await page.waitForSelector('[role=alert]');
-    assert.match(await alert(page), /the device is lost/);
-    assert.equal(await text(page).textContent(), 'Half an ans');
+    await answered(page);
+    await page.reload();
+    await page.waitForSelector('.bubble');
+    await rows(page).first().waitFor();
+    assert.equal(await page.locator('dialog').count(), 0);
+    assert.ok((await text(page).textContent()).length > 0);
+    assert.ok(!page.url().includes(KEY));
 });

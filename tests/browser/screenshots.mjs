@@ -1,66 +1,102 @@
-// Pictures for people: node screenshots.mjs [FOLDER [en,zh]]. Needs the real model for what is in them.
+// Pictures for people: node screenshots.mjs [FOLDER [en,zh]]. With the default model, or DUNLIN_MODEL.
 import { mkdir } from 'node:fs/promises';
 import { DESKTOP, launch, openPage, PHONE } from './browser.mjs';
-import { Server } from './server.mjs';
-import { tune } from './steps.mjs';
+import { RICH } from './content.mjs';
+import { Cable, Server } from './server.mjs';
+import { composer, rows, tune } from './steps.mjs';
 
 const folder = process.argv[2] ?? 'build/screenshots';
 await mkdir(folder, { recursive: true });
-const QUESTION = {
-    en: 'Explain in three sentences why the sky is blue.',
-    zh: '天空为什么是蓝色的？',
+const QUESTIONS = {
+    en: ['Why is the sky blue?', 'A haiku about the tide', 'Plan a week in the mountains with two children and a dog', 'Sort a list in Rust', 'Difference between TCP and UDP'],
+    zh: ['天空为什么是蓝色的？', '写一首关于潮汐的俳句', '带两个孩子和一只狗在山里度过一周的计划', '用 Rust 给列表排序', 'TCP 和 UDP 的区别'],
 };
+const session = (question) => [{ role: 'user', content: question }, { role: 'assistant', content: RICH }];
 
-/** Until the last answer shows so many characters, or all that it has. */
-const shown = (page, characters) =>
-    page.waitForFunction((most) => {
-        const last = [...document.querySelectorAll('.answer')].at(-1);
-        return last?.querySelector('.facts') || (last?.querySelector('.text')?.textContent.length ?? 0) > most;
-    }, characters, { timeout: 120_000 });
+/** One walk through the states of the page. */
+async function walk(browser, { language, colorScheme, size, viewport }) {
+    const data = await Server.importSessions(Object.fromEntries(QUESTIONS[language].map((question, i) => [`s${i}`, session(question)])));
+    const model = process.env.DUNLIN_MODEL ?? 'SmolLM2-135M-Instruct';
+    const server = await Server.start({ data, model });
+    const locked = await Server.start({ keys: [{ name: 'a', key: 'b' }] });
+    const cable = await Cable.to(server);
+    const touch = size === 'phone';
+    const look = { viewport, colorScheme, locale: language === 'zh' ? 'zh-CN' : 'en-GB', deviceScaleFactor: touch ? 2 : 1, hasTouch: touch, isMobile: touch };
+    const page = await openPage(browser, cable.url, look);
+    const shot = async (what, of = page) => {
+        await of.waitForTimeout(350);
+        await of.screenshot({ path: `${folder}/${what}-${size}-${colorScheme}-${language}.png` });
+    };
+    const button = (n) => page.locator('.main > header button').nth(n);
+    await tune(page, { max_tokens: 200 });
+    if (!touch) await rows(page).first().waitFor();
+    await shot('empty');
+    await composer(page).fill(QUESTIONS[language][0]);
+    await page.keyboard.press('Enter');
+    await page.waitForFunction(() => (document.querySelector('.answer .text')?.textContent.length ?? 0) > 120 || document.querySelector('.facts.last'));
+    await page.screenshot({ path: `${folder}/streaming-${size}-${colorScheme}-${language}.png` });
+    await page.waitForSelector('.facts.last');
+    await page.locator('.again').click();
+    await page.waitForSelector('.branches');
+    await page.waitForSelector('.facts.last');
+    await shot('answered');
+    await page.goto(`${cable.url}/#/s/s0`);
+    await page.waitForSelector('.bubble');
+    await page.waitForSelector('table');
+    await shot('rich-end');
+    await page.$eval('main', (main) => (main.scrollTop = 0));
+    await shot('rich');
+    await page.locator('.question button').last().click();
+    await shot('editing');
+    await page.keyboard.press('Escape');
+    await page.locator('.link').click();
+    await shot('link');
+    await page.keyboard.press('Escape');
+    await button(touch ? 1 : 0).click();
+    await shot('parameters');
+    await page.keyboard.press('Escape');
+    if (touch) await button(0).click();
+    await shot('list');
+    await page.locator('nav footer button').click();
+    await shot('settings');
+    await page.keyboard.press('Escape');
+    await rows(page).nth(1).hover();
+    await rows(page).nth(1).getByRole('button').first().click();
+    await shot('menu');
+    await page.getByRole('menuitem').last().click();
+    if (touch) await page.keyboard.press('Escape');
+    await shot('undo');
+    await tune(page, { max_tokens: 2000, ignore_eos: true });
+    await page.goto(`${cable.url}/#/`);
+    await composer(page).fill(QUESTIONS[language][3]);
+    await page.keyboard.press('Enter');
+    await page.waitForFunction(() => (document.querySelector('.answer .text')?.textContent.length ?? 0) > 60);
+    cable.cut();
+    await page.waitForSelector('.next');
+    await shot('lost');
+    cable.join();
+    await page.waitForSelector('.next', { state: 'detached' });
+    await page.keyboard.press('Escape');
+    await page.goto(`${cable.url}/#/s/none`);
+    await page.waitForSelector('.failure');
+    await shot('missing');
+    await page.goto(`${cable.url}/#/`);
+    await composer(page).fill('x'.repeat(9000));
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('.note');
+    await shot('error');
+    await page.context().close();
+    const asked = await openPage(browser, locked.url, look);
+    await asked.waitForSelector('dialog');
+    await shot('key', asked);
+    await asked.context().close();
+    cable.end();
+    await server.end();
+    await locked.end();
+}
 
 const browser = await launch();
-for (const language of process.argv[3]?.split(',') ?? ['en', 'zh']) {
-    for (const colorScheme of ['light', 'dark']) {
-        for (const [size, viewport] of Object.entries({ desktop: DESKTOP, phone: PHONE })) {
-            const server = await Server.start({ model: process.env.DUNLIN_MODEL ?? 'SmolLM2-135M-Instruct' });
-            const page = await openPage(browser, server.url, {
-                viewport,
-                colorScheme,
-                locale: language === 'zh' ? 'zh-CN' : 'en-GB',
-                deviceScaleFactor: size === 'phone' ? 2 : 1,
-                hasTouch: size === 'phone',
-                isMobile: size === 'phone',
-            });
-            const shot = (what) =>
-                page.screenshot({ path: `${folder}/${what}-${size}-${colorScheme}-${language}.png` });
-            await tune(page, { max_tokens: 200 });
-            await page.waitForTimeout(300);
-            await shot('empty');
-            await page.fill('textarea', QUESTION[language]);
-            await page.keyboard.press('Enter');
-            await page.waitForTimeout(60);
-            await shot('loading');
-            await shown(page, 120);
-            await shot('streaming');
-            await page.waitForSelector('.facts', { timeout: 120_000 });
-            await shot('answered');
-            await page.waitForTimeout(50);
-            await page.fill('textarea', 'List the names of forty birds,\neach on a line of its own,\nwith a word about where it lives.');
-            await page.keyboard.press('Enter');
-            await shown(page, 700);
-            await page.mouse.move(viewport.width / 2, 300);
-            await page.mouse.wheel(0, -400);
-            await page.waitForTimeout(200);
-            await shot('long');
-            await server.kill();
-            await page.click('.stop', { timeout: 500 }).catch(() => undefined);
-            await page.fill('textarea', 'Are you still there?');
-            await page.keyboard.press('Enter');
-            await page.waitForSelector('[role=alert]');
-            await page.waitForTimeout(100);
-            await shot('error');
-            await page.context().close();
-        }
-    }
-}
+for (const language of process.argv[3]?.split(',') ?? ['en', 'zh'])
+    for (const colorScheme of process.argv[4]?.split(',') ?? ['light', 'dark'])
+        for (const [size, viewport] of Object.entries({ desktop: DESKTOP, phone: PHONE })) await walk(browser, { language, colorScheme, size, viewport });
 await browser.close();

@@ -2,22 +2,18 @@
 import assert from 'node:assert/strict';
 
 export const text = (page) => page.locator('.answer .text').last();
-export const composer = (page) => page.locator('textarea');
+export const composer = (page) => page.locator('form textarea');
+export const rows = (page) => page.locator('#chats li');
+export const row = (page, title) => rows(page).filter({ hasText: title });
 
-/** Changes the page's requests on their way, so that an answer is as long as a test needs. */
-export async function tune(page, fields) {
-    await page.unroute('**/v1/chat/completions').catch(() => undefined);
-    page.bodies = [];
-    await page.route('**/v1/chat/completions', (route) => {
+/** Changes the sessions that the page makes, so that an answer is as long as a test needs. */
+export async function tune(page, parameters) {
+    await page.unroute('**/sessions').catch(() => undefined);
+    await page.route('**/sessions', (route) => {
         const body = route.request().postDataJSON();
-        page.bodies.push(body);
-        return route.continue({ postData: JSON.stringify({ ...body, ...fields }) });
+        if (route.request().method() !== 'POST') return route.continue();
+        return route.continue({ postData: JSON.stringify({ ...body, parameters: { ...body.parameters, ...parameters } }) });
     });
-}
-
-/** Answers in the server's place: for what it can not be made to say. */
-export function answerWith(page, answer) {
-    return page.route('**/v1/chat/completions', (route) => route.fulfill(answer), { times: 1 });
 }
 
 export async function ask(page, question) {
@@ -35,8 +31,20 @@ export async function shows(page, characters) {
 
 /** Until the last answer is over, without a failure. */
 export async function answered(page) {
-    await page.waitForSelector('.answer:last-child .facts');
+    await page.waitForSelector('.answer:last-child .facts.last');
     assert.equal(await page.locator('[role=alert]').count(), 0);
+}
+
+/** Chooses in the menu that a button opens. */
+export async function choose(page, button, item) {
+    await button.click();
+    await page.getByRole('menuitem', { name: item }).click();
+}
+
+/** What the server has of the session that is shown. */
+export async function stored(page, url) {
+    const id = /#\/s\/(.+)$/.exec(page.url())[1];
+    return (await fetch(`${url}/chat/history/${id}`)).json();
 }
 
 /** Whether anything sticks out to the right, in pixels. */

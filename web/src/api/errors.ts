@@ -1,11 +1,16 @@
 /** What went wrong, as far as a person can do something about it. `detail` is the server's own word. */
 export type FailureKind =
     | 'gone' // no answer at all: the server is not there
-    | 'cut' // the connection broke in mid-answer
-    | 'busy' // the same request may succeed after `wait_s`
+    | 'unsent' // the connection broke before the server had the question
+    | 'busy' // the server is; the same request may succeed after `wait_s`
+    | 'limited' // this person asked too often
+    | 'conflict' // an answer of this chat is under way
     | 'too_long'
+    | 'full' // a limit on chats or messages
     | 'not_ready' // not downloaded, or shutting down
     | 'no_model'
+    | 'lost' // the chat or message is not there any more
+    | 'key'
     | 'forbidden'
     | 'other';
 
@@ -26,15 +31,22 @@ const WAIT_S_MAX = 3600;
 // The server's code says it best, else the status does.
 const KINDS = new Map<string | number, FailureKind>([
     ['context_length_exceeded', 'too_long'],
+    ['too_large', 'full'],
     ['model_not_found', 'no_model'],
+    ['not_found', 'lost'],
     ['not_ready', 'not_ready'],
-    ['rate_limit_exceeded', 'busy'],
+    ['conflict', 'conflict'],
+    ['rate_limit_exceeded', 'limited'],
     ['overloaded', 'busy'],
     ['no_room', 'busy'],
+    ['invalid_api_key', 'key'],
     ['forbidden', 'forbidden'],
+    [401, 'key'],
     [403, 'forbidden'],
+    [404, 'lost'],
+    [409, 'conflict'],
     [413, 'too_long'],
-    [429, 'busy'],
+    [429, 'limited'],
     [503, 'busy'],
 ]);
 
@@ -46,26 +58,26 @@ function text(value: unknown): string {
     return typeof value === 'string' ? value : '';
 }
 
-/** From an error body of OpenAI's shape, or of any other; `status` is 0 inside a stream. */
-export function failureFrom(body: unknown, status: number, retryAfter: string | null): Failure {
-    const error = field(body, 'error');
+/** From an error object; `status` is 0 on a socket, `wait` is what the server asks for, if it does. */
+export function failureFrom(error: unknown, status: number, wait: unknown): Failure {
     const kind = KINDS.get(text(field(error, 'code'))) ?? KINDS.get(status) ?? 'other';
-    const wait = Number(retryAfter ?? 'none');
+    const given = Number(wait ?? 'none');
+    const waits = kind === 'busy' || kind === 'limited';
     return {
         kind,
         detail: text(field(error, 'message')) || (status > 0 ? `HTTP ${status}` : ''),
-        wait_s: kind === 'busy' ? Math.min(Math.max(Number.isFinite(wait) ? wait : 1, 1), WAIT_S_MAX) : 0,
+        wait_s: waits ? Math.ceil(Math.min(Math.max(Number.isFinite(given) ? given : 1, 1), WAIT_S_MAX)) : 0,
     };
 }
 
 /** The error of a response that is not 2xx. */
 export async function errorOf(response: Response): Promise<ApiError> {
     const body: unknown = await response.json().catch(() => undefined);
-    return new ApiError(failureFrom(body, response.status, response.headers.get('retry-after')));
+    return new ApiError(failureFrom(field(body, 'error'), response.status, response.headers.get('retry-after')));
 }
 
 /** For anything that was thrown on the way: fetch() and broken bodies throw TypeError. */
-export function failureOf(thrown: unknown, began: boolean): Failure {
+export function failureOf(thrown: unknown): Failure {
     if (thrown instanceof ApiError) return thrown.failure;
-    return { kind: began ? 'cut' : 'gone', detail: '', wait_s: 0 };
+    return { kind: 'gone', detail: '', wait_s: 0 };
 }

@@ -1,4 +1,4 @@
-import { errorOf } from './errors';
+import { requestJson } from './rest';
 
 export type ModelState = 'not_downloaded' | 'on_disk' | 'loading' | 'loaded' | 'failed';
 
@@ -8,10 +8,7 @@ export interface Model {
     reason: string | null;
 }
 
-/** The listed models, the default first. Throws ApiError, or what fetch() throws. */
+/** The listed models, the default first. Throws as request() does. */
 export async function listModels(): Promise<Model[]> {
-    const response = await fetch('/v1/models');
-    if (!response.ok) throw await errorOf(response);
-    const body = (await response.json()) as { data: Model[] };
-    return body.data;
+    return (await requestJson<{ data: Model[] }>('GET', '/v1/models')).data;
 }

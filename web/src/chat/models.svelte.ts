@@ -1,19 +1,20 @@
+import { ApiError } from '../api/errors';
 import { listModels, type Model } from '../api/models';
 
 const POLL_SOON_MS = 800; // while something is about to change
 const POLL_LATE_MS = 4000; // while the server is away
 
-/** The listed models, which one is asked, and whether the server is there. */
+/** The listed models, and whether the server is there. */
 export class Models {
-    list = $state<Model[]>([]);
-    chosenId = $state('');
+    list = $state.raw<Model[]>([]);
     reachable = $state(true);
     private timer: ReturnType<typeof setTimeout> | undefined;
 
     constructor(private readonly fetchModels: () => Promise<Model[]> = listModels) {}
 
-    get chosen(): Model | undefined {
-        return this.list.find((model) => model.id === this.chosenId) ?? this.list[0];
+    /** The model of that id; without one, the server's default. */
+    find(id: string | null): Model | undefined {
+        return id ? this.list.find((model) => model.id === id) : this.list[0];
     }
 
     /** Looks now, and again for as long as `active()` holds, a model loads or the server is away. */
@@ -22,12 +23,11 @@ export class Models {
         try {
             this.list = await this.fetchModels();
             this.reachable = true;
-        } catch {
-            this.reachable = false;
+        } catch (thrown) {
+            this.reachable = thrown instanceof ApiError; // it answers, if only with a refusal
         }
-        if (this.chosen) this.chosenId = this.chosen.id;
         clearTimeout(this.timer);
-        const soon = active() || this.chosen?.state === 'loading';
+        const soon = active() || this.list.some((model) => model.state === 'loading');
         if (!soon && this.reachable) return;
         const wait = this.reachable ? POLL_SOON_MS : POLL_LATE_MS;
         this.timer = setTimeout(() => void this.refresh(active), wait);

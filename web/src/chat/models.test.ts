@@ -7,17 +7,13 @@ afterEach(() => void vi.useRealTimers());
 
 const model = (id: string, state: ModelState = 'on_disk'): Model => ({ id, state, reason: null });
 
-it('chooses the first, and keeps what was chosen', async () => {
-    let list = [model('a'), model('b')];
-    const models = new Models(() => Promise.resolve(list));
+it('finds by id, and the first where none is named', async () => {
+    const models = new Models(() => Promise.resolve([model('a'), model('b')]));
+    expect(models.find(null)).toBeUndefined();
     await models.refresh();
-    expect(models.chosenId).toBe('a');
-    models.chosenId = 'b';
-    await models.refresh();
-    expect(models.chosen?.id).toBe('b');
-    list = [model('a')];
-    await models.refresh();
-    expect(models.chosenId).toBe('a');
+    expect(models.find(null)?.id).toBe('a');
+    expect(models.find('b')?.id).toBe('b');
+    expect(models.find('gone')).toBeUndefined();
     expect(vi.getTimerCount()).toBe(0); // nothing is about to change
 });
 
@@ -25,9 +21,9 @@ it('looks again while a model loads', async () => {
     const states: ModelState[] = ['loading', 'loading', 'loaded'];
     const models = new Models(() => Promise.resolve([model('a', states.shift())]));
     await models.refresh();
-    expect(models.chosen?.state).toBe('loading');
+    expect(models.find('a')?.state).toBe('loading');
     await vi.runAllTimersAsync();
-    expect(models.chosen?.state).toBe('loaded');
+    expect(models.find('a')?.state).toBe('loaded');
     expect(vi.getTimerCount()).toBe(0);
 });
 

@@ -1,18 +1,9 @@
+import { keep, kept } from '../kept';
 import type { Texts } from './en';
 import { pickLanguage, TEXTS, type Language } from './pick';
 
-const KEY = 'dunlin.language';
-
-function kept(): string | null {
-    try {
-        return localStorage.getItem(KEY);
-    } catch {
-        return null; // a browser that keeps nothing
-    }
-}
-
 class Chosen {
-    language = $state<Language>(pickLanguage(kept(), navigator.languages));
+    language = $state<Language>(pickLanguage(kept('language'), navigator.languages));
 
     get texts(): Texts {
         return TEXTS[this.language];
@@ -20,11 +11,7 @@ class Chosen {
 
     choose(language: Language): void {
         this.language = language;
-        try {
-            localStorage.setItem(KEY, language);
-        } catch {
-            // Then it holds until the page is closed.
-        }
+        keep('language', language);
     }
 }
 
