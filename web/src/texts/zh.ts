@@ -32,7 +32,6 @@ export const zh: Texts = {
     themes: { system: '跟随系统', light: '浅色', dark: '深色' },
     languageLabel: '语言',
     model: '模型',
-    defaultModel: '默认模型',
     modelState: {
         not_downloaded: '未下载',
         on_disk: '首次提问时加载',
@@ -139,7 +138,6 @@ export const zh: Texts = {
     changeKey: 'API 密钥……',
     forgetKey: '忘记密钥',
     keyWrong: '服务器不接受此密钥。',
-    image: '图片',
     imageFrom: (host) => `来自 ${host} 的图片`,
     openTitle: '打开此地址？',
     openHint: '它会离开此页面，前往',
