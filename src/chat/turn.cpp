@@ -38,9 +38,13 @@ size_t Turn::read(uint64_t from, size_t events_max, std::vector<Event>& out) con
 }
 
 void Turn::wake_on_event(uint64_t from, std::move_only_function<void() noexcept> once) {
+    // Weak: the log must not keep alive what keeps it alive. Whoever waits keeps the turn.
     inner_->wake_on_event(
-        from, [self = shared_from_this(), from, once = std::move(once)]() mutable noexcept {
-            self->pass(from, std::move(once));
+        from, [weak = weak_from_this(), from, once = std::move(once)]() mutable noexcept {
+            if (const auto self = weak.lock())
+                self->pass(from, std::move(once));
+            else
+                once();
         });
 }
 

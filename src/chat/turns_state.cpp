@@ -57,14 +57,17 @@ void Turns::State::follow(const std::shared_ptr<Entry>& entry, std::shared_ptr<T
         entry->written_us = clock.now_us();
         entry->turn = turn;
     }
-    turn->inner_->wake_on_event(Generation::kAtEnd, [weak = weak_from_this(), entry]() noexcept {
-        entry->ended.store(true, std::memory_order_release);
-        if (const auto self = weak.lock()) {
-            const std::lock_guard lock(self->mutex);
-            self->something_ended = true;
-            self->wake.notify_all();
-        }
-    });
+    // Weak, both: the log must not keep alive what keeps it alive.
+    turn->inner_->wake_on_event(Generation::kAtEnd,
+                                [weak = weak_from_this(), ended = std::weak_ptr(entry)]() noexcept {
+                                    if (const auto one = ended.lock())
+                                        one->ended.store(true, std::memory_order_release);
+                                    if (const auto self = weak.lock()) {
+                                        const std::lock_guard lock(self->mutex);
+                                        self->something_ended = true;
+                                        self->wake.notify_all();
+                                    }
+                                });
 }
 
 void Turns::State::wait(const std::stop_token& stop) {
