@@ -12,10 +12,6 @@ namespace {
 
 constexpr size_t kEventsAtOnce = 64;
 
-std::string_view finish_name(End end) {
-    return end == End::Length ? "length" : end == End::Cancelled ? "cancelled" : "stop";
-}
-
 /// JSON has no -infinity; no softmax gives less than this in float.
 double finite(float logprob) {
     return std::max(static_cast<double>(logprob), -9999.0);
@@ -151,7 +147,7 @@ Json whole_answer(const AnswerForm& form, const std::vector<Event>& events) {
             choice.logprobs.insert(choice.logprobs.end(), text->logprobs.begin(),
                                    text->logprobs.end());
         } else if (const auto* finished = std::get_if<Finished>(&event)) {
-            choices.at(finished->choice).finish = finish_name(finished->end);
+            choices.at(finished->choice).finish = to_string(finished->end);
         } else if (const auto* done = std::get_if<Done>(&event)) {
             usage = done->usage;
         }
@@ -191,10 +187,10 @@ bool append_frames(const AnswerForm& form, const Event& event, std::string& out)
               {}, out);
     } else if (const auto* finished = std::get_if<Finished>(&event)) {
         Json delta = chat ? Json(Json::Object{}) : Json("");
-        chunk(form,
-              {chunk_choice(form, finished->choice, std::move(delta), {},
-                            finish_name(finished->end))},
-              {}, out);
+        chunk(
+            form,
+            {chunk_choice(form, finished->choice, std::move(delta), {}, to_string(finished->end))},
+            {}, out);
     } else if (const auto* done = std::get_if<Done>(&event)) {
         if (form.include_usage) chunk(form, {}, usage_of(done->usage), out);
         out += "data: [DONE]\n\n";

@@ -10,12 +10,6 @@ namespace {
 
 constexpr uint32_t kFailuresPerMinute = 60;  // unknown keys from one address
 
-std::string_view trimmed(std::string_view text) {
-    const auto begin = text.find_first_not_of(" \t");
-    if (begin == text.npos) return {};
-    return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
-}
-
 /// What follows "Bearer ", whatever its case (RFC 6750, 2.1).
 std::string_view bearer(std::string_view authorization) {
     constexpr std::string_view kScheme = "bearer ";
@@ -25,11 +19,8 @@ std::string_view bearer(std::string_view authorization) {
 
 std::string_view subprotocol_key(std::string_view protocols) {
     constexpr std::string_view kPrefix = "dunlin.key.";
-    while (!protocols.empty()) {
-        const auto item = protocols.substr(0, protocols.find(','));
-        protocols.remove_prefix(std::min(protocols.size(), item.size() + 1));
-        if (trimmed(item).starts_with(kPrefix)) return trimmed(item).substr(kPrefix.size());
-    }
+    for (const auto item : list_items(protocols))
+        if (item.starts_with(kPrefix)) return item.substr(kPrefix.size());
     return {};
 }
 

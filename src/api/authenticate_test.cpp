@@ -45,17 +45,9 @@ class Authenticate : public testing::Test {
         ApiSettings settings;
         settings.requests_per_minute = requests_per_minute;
         settings.keys = std::move(keys);
-        api_.reset(new ApiContext{.settings = settings,
-                                  .registry = registry_,
-                                  .sessions = *sessions_,
-                                  .metrics = metrics_,
-                                  .clock = clock_,
-                                  .router = {},
-                                  .workers = Workers(1),
-                                  .turns = {},
-                                  .keys = KeyRing(settings.keys),
-                                  .requests = RateLimiter(clock_),
-                                  .failures = RateLimiter(clock_)});
+        settings.prepare_threads = 1;
+        settings.turns.own_thread = false;
+        api_ = std::make_unique<ApiContext>(settings, registry_, *sessions_, metrics_, clock_);
     }
     void open_with_keys(uint32_t requests_per_minute = 0) {
         open(requests_per_minute, {{"ann", sha256("key-ann"), true, 2},

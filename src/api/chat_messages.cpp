@@ -1,7 +1,5 @@
 #include "api/chat_messages.h"
 
-#include <array>
-
 #include "api/turn_request.h"
 #include "wire/openai.h"
 
@@ -13,10 +11,6 @@ constexpr size_t kIdMax = 64;
 /// Of the request parameters, what an answer on a socket cannot have or gets otherwise.
 constexpr std::string_view kNotHere[] = {"messages", "session_id",   "model",         "stream", "n",
                                          "logprobs", "top_logprobs", "stream_options"};
-
-Json or_null(std::string_view text) {
-    return text.empty() ? Json() : Json(text);
-}
 
 Json frame(std::string_view type, std::string_view id, std::string_view session) {
     return Json::Object{{"type", type}, {"id", or_null(id)}, {"session_id", or_null(session)}};
@@ -67,11 +61,10 @@ Json start_message(const EventView& view, const Started& started) {
 }
 
 Json done_message(const EventView& view, const Done& done) {
-    constexpr std::array<std::string_view, 3> kReasons = {"stop", "length", "cancelled"};
     const Timings& t = done.timings;
     Json out = frame("done", view.id, view.turn.facts().session);
     out.set("seq", view.seq)
-        .set("finish_reason", kReasons.at(static_cast<size_t>(view.end)))
+        .set("finish_reason", to_string(view.end))
         .set("usage", usage_json(done.usage.prompt_tokens, done.usage.cached_tokens,
                                  done.usage.completion_tokens))
         .set("timings", Json::Object{{"queue_ms", milliseconds(t.queue_ms)},

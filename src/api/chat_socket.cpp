@@ -57,8 +57,7 @@ class Chat : public std::enable_shared_from_this<Chat> {
         const std::lock_guard lock(mutex_);
         if (!known_ && !closing_ && api_.clock.now_us() - opened_us_ > kKeyTimeUs) {
             say(error_message({Code::Unauthorized, "no key came within 10 seconds"}, {}, {}, {}));
-            closing_code_ = kNoKey;
-            closing_ = true;
+            end(kNoKey);
         }
         size_t bytes = 0;
         while (!outbox_.empty() && bytes < kBytesAtOnce) {
@@ -167,7 +166,8 @@ class Chat : public std::enable_shared_from_this<Chat> {
         if (!caller_ && message->type != "auth") {
             refuse({Code::Unauthorized, "the first message must bring a key: auth {key}"},
                    message->id);
-            return close(kNoKey);
+            const std::lock_guard lock(mutex_);
+            return end(kNoKey);
         }
         for (const Row* row = kRows; row->handle; ++row)
             if (row->type == message->type) return (this->*row->handle)(*message);
@@ -176,8 +176,8 @@ class Chat : public std::enable_shared_from_this<Chat> {
                message->id);
     }
 
-    void close(uint16_t code) {
-        const std::lock_guard lock(mutex_);
+    /// REQUIRES: the mutex is held.
+    void end(uint16_t code) {
         closing_code_ = code;
         closing_ = true;
         inbox_.clear();
@@ -195,7 +195,8 @@ class Chat : public std::enable_shared_from_this<Chat> {
         auto caller = caller_of_key(api_, *key, peer_);
         if (!caller) {
             refuse(caller.error(), message.id);
-            if (!caller_) close(kNoKey);
+            const std::lock_guard lock(mutex_);
+            if (!caller_) end(kNoKey);
             return;
         }
         caller_ = std::move(*caller);
@@ -295,11 +296,12 @@ class Chat : public std::enable_shared_from_this<Chat> {
             if (const auto* finished = std::get_if<Finished>(&event)) one.end = finished->end;
             if (const auto* failed = std::get_if<Failed>(&event))
                 count_error(api_.metrics, failed->error);
+            // Where nothing was seen before, `after` is 0, and no text has that number.
             const bool seen = std::holds_alternative<Text>(event) && seq <= one.after;
             std::optional<int64_t> eta_ms;
             if (const auto* waiting = std::get_if<Waiting>(&event))
                 eta_ms = api_.turns->eta_ms(waiting->position);
-            if (!seen || !one.resumed) {
+            if (!seen) {
                 auto text = event_message({.turn = turn,
                                            .id = one.id,
                                            .seq = seq,

@@ -18,12 +18,16 @@ namespace dunlin {
 
 /// What endpoints share. Lives as long as the server's threads.
 struct ApiContext {
+    /// The references must outlive it.
+    ApiContext(ApiSettings settings, Registry& registry, Sessions& sessions, Metrics& metrics,
+               const Clock& clock);
+
     ApiSettings settings;
     Registry& registry;
     Sessions& sessions;
     Metrics& metrics;
     const Clock& clock;
-    Router router;
+    Router router = {};
     Workers workers;
     std::unique_ptr<Turns> turns;
     const KeyRing keys;    // empty: nobody needs a key
@@ -84,6 +88,10 @@ Json error_body(const Error& error);
 std::optional<uint32_t> retry_after_s(const Error& error);
 /// For what HTTP itself refuses: 400, 403, 405, 408, 413, 415, 417, 426, 431, 503.
 HttpResponse refusal(int status, std::string_view why);
+
+/// Runs `work` on a worker; refuses the request where too many wait.
+void run_on_worker(ApiContext& api, const ExchangePtr& exchange,
+                   std::move_only_function<void()> work);
 
 /// Every error that a client gets is counted once, in dunlin_errors_total: by these, and by
 /// count_error() where it is sent in another way.

@@ -30,14 +30,12 @@ bool is_stainless(std::string_view name) {
 
 std::string allowed_headers(std::string_view requested) {
     std::string out = kAllowed;
-    for (size_t echoed = 0; !requested.empty() && echoed < kEchoedMax;) {
-        const auto item = requested.substr(0, requested.find(','));
-        requested.remove_prefix(std::min(requested.size(), item.size() + 1));
-        std::string name = lower_case(item);
-        std::erase(name, ' ');
+    size_t echoed = 0;
+    for (const auto item : list_items(requested)) {
+        const std::string name = lower_case(item);
         if (!is_stainless(name)) continue;
+        if (echoed++ == kEchoedMax) break;
         out += ", " + name;
-        ++echoed;
     }
     return out;
 }

@@ -140,6 +140,12 @@ void refuse(ApiContext& api, Exchange& exchange, const Error& error) {
     exchange.respond(error_response(error));
 }
 
+void run_on_worker(ApiContext& api, const ExchangePtr& exchange,
+                   std::move_only_function<void()> work) {
+    if (!api.workers.post(std::move(work)))
+        refuse(api, *exchange, {Code::Overloaded, "too many requests wait; try again"});
+}
+
 void refuse(ApiContext& api, Exchange& exchange, int status, std::string_view why,
             const HttpHeaders& headers) {
     count_refusal(api.metrics, status);

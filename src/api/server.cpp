@@ -138,27 +138,24 @@ std::span<const EndpointRow> endpoint_rows() {
     return kEndpoints;
 }
 
-struct Server::State {
-    State(ApiSettings settings, size_t threads, Registry& registry, Sessions& sessions,
-          Metrics& metrics, const Clock& clock)
-        : api{.settings = settings,
-              .registry = registry,
-              .sessions = sessions,
-              .metrics = metrics,
-              .clock = clock,
-              .router = {},
-              .workers = Workers(threads),
-              .turns = {},
-              .keys = KeyRing(std::move(settings.keys)),
-              .requests = RateLimiter(clock),
-              .failures = RateLimiter(clock)} {
-        prefix_domain("");  // takes its secret now, not in the middle of a request
-        api.turns = std::make_unique<Turns>(registry, sessions, api.workers, clock, metrics,
-                                            api.settings.turns);
-    }
+ApiContext::ApiContext(ApiSettings given, Registry& known_models, Sessions& kept, Metrics& counted,
+                       const Clock& time)
+    : settings(std::move(given)),
+      registry(known_models),
+      sessions(kept),
+      metrics(counted),
+      clock(time),
+      workers(std::max<size_t>(1, settings.prepare_threads)),
+      turns(std::make_unique<Turns>(registry, sessions, workers, clock, metrics, settings.turns)),
+      keys(settings.keys),
+      requests(clock),
+      failures(clock) {
+    prefix_domain("");  // takes its secret now, not in the middle of a request
+}
 
+struct Server::State {
     ApiContext api;
-    std::unique_ptr<Listener> listener;
+    std::unique_ptr<Listener> listener = {};
 };
 
 Server::Server(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -170,9 +167,8 @@ Server::~Server() {
 Expected<std::unique_ptr<Server>> Server::start(ApiSettings settings, Registry& registry,
                                                 Sessions& sessions, Metrics& metrics,
                                                 const Clock& clock) {
-    const size_t threads = std::max<size_t>(1, settings.prepare_threads);
-    auto state =
-        std::make_unique<State>(std::move(settings), threads, registry, sessions, metrics, clock);
+    std::unique_ptr<State> state(
+        new State{.api = {std::move(settings), registry, sessions, metrics, clock}});
     ApiContext& api = state->api;
     add_routes(api.router);
     NetSettings net{.host = api.settings.host,

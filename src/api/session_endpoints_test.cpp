@@ -40,19 +40,8 @@ class SessionEndpoints : public testing::Test {
         ApiSettings settings;
         settings.turns.own_thread = false;
         settings.prompt_characters_max = 20;
-        api_.reset(new ApiContext{.settings = settings,
-                                  .registry = registry_,
-                                  .sessions = *sessions_,
-                                  .metrics = metrics_,
-                                  .clock = clock_,
-                                  .router = {},
-                                  .workers = Workers(1),
-                                  .turns = {},
-                                  .keys = KeyRing({}),
-                                  .requests = RateLimiter(clock_),
-                                  .failures = RateLimiter(clock_)});
-        api_->turns = std::make_unique<Turns>(registry_, *sessions_, api_->workers, clock_,
-                                              metrics_, settings.turns);
+        settings.prepare_threads = 1;
+        api_ = std::make_unique<ApiContext>(settings, registry_, *sessions_, metrics_, clock_);
         for (const auto& row : endpoint_rows())
             api_->router.add(std::string(row.method), std::string(row.pattern));
     }

@@ -5,10 +5,6 @@
 namespace dunlin {
 namespace {
 
-Json or_null(const std::string& text) {
-    return text.empty() ? Json() : Json(text);
-}
-
 /// One line of Markdown that says what the text says: marks of Markdown are escaped.
 std::string escaped(std::string_view text) {
     std::string out;
@@ -77,15 +73,19 @@ std::string session_markdown(const HistoryPage& page) {
     return out;
 }
 
+Expected<HttpResponse> session_response(const ApiContext& api, int status,
+                                        const Expected<Session>& session) {
+    if (!session) return std::unexpected(session.error());
+    return json_response(status, session_json(api, *session));
+}
+
 void answer_on_worker(ApiContext& api, const Call& call, SessionWork work) {
-    const bool taken = api.workers.post([&api, call, work] {
+    run_on_worker(api, call.exchange, [&api, call, work] {
         if (call.exchange->gone().stop_requested()) return;
         auto response = work(api, call);
         if (!response) return refuse(api, *call.exchange, response.error());
         call.exchange->respond(std::move(*response));
     });
-    if (!taken)
-        refuse(api, *call.exchange, {Code::Overloaded, "too many requests wait; try again"});
 }
 
 Expected<void> check_not_answering(const ApiContext& api, std::string_view session) {

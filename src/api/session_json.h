@@ -30,6 +30,10 @@ struct PageQuery {
 Expected<PageQuery> read_page_query(std::string_view target, std::string_view from_name,
                                     uint32_t limit_max);
 
+/// The session as an answer with that status, or why there is none.
+Expected<HttpResponse> session_response(const ApiContext& api, int status,
+                                        const Expected<Session>& session);
+
 /// Runs `work` on a worker and sends what it gives.
 using SessionWork = Expected<HttpResponse> (*)(ApiContext&, const Call&);
 void answer_on_worker(ApiContext& api, const Call& call, SessionWork work);

@@ -86,9 +86,9 @@ Expected<Fitted> prepare_fitting(Engine& engine, const Request& request, uint32_
         if (!first) return std::unexpected(first.error());
         return Fitted{std::move(*first), cuts.front()};
     }
-    // The smallest cut that fits: one that is larger always does too.
+    // The smallest cut that fits: one that is larger always does too. The last is taken as it is.
     std::optional<Fitted> best;
-    size_t low = 1, high = cuts.size();
+    size_t low = 1, high = cuts.size() - 1;
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
         auto prepared = conversation.prepare(cuts[middle]);

@@ -32,7 +32,7 @@ Expected<TurnReader> Turns::resume(std::string_view owner, std::string_view sess
 bool Turns::is_answering(std::string_view session) const {
     const std::lock_guard lock(state_->mutex);
     const Entry* entry = state_->find(session);
-    return entry != nullptr && !entry->released;
+    return entry != nullptr && !entry->ended_us;
 }
 
 void Turns::drop(std::string_view owner, std::string_view session) {

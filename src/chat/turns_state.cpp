@@ -16,10 +16,6 @@ MessageStatus status_of(End end) {
     return end == End::Cancelled ? MessageStatus::Cancelled : MessageStatus::Complete;
 }
 
-std::string_view finish_reason(End end) {
-    return end == End::Length ? "length" : end == End::Cancelled ? "cancelled" : "stop";
-}
-
 }  // namespace
 
 Entry* Turns::State::find(std::string_view session) const {
@@ -32,7 +28,7 @@ Entry* Turns::State::find(std::string_view session) const {
 Expected<std::shared_ptr<Entry>> Turns::State::reserve(const std::string& session) {
     const std::lock_guard lock(mutex);
     if (Entry* before = find(session)) {
-        if (!before->released)
+        if (!before->ended_us)
             return fail(Code::Conflict,
                         "the session has an answer under way; wait for its end, or stop it",
                         "session_id");
@@ -53,7 +49,6 @@ void Turns::State::follow(const std::shared_ptr<Entry>& entry, std::shared_ptr<T
     {
         const std::lock_guard lock(mutex);
         if (turn->plan_) entry->answer = turn->plan_->answer;
-        entry->released = !turn->plan_;
         entry->written_us = clock.now_us();
         entry->turn = turn;
     }
@@ -91,16 +86,17 @@ void Turns::State::tick() {
         }
     }
     for (const auto& entry : ended) read(*entry);
-    std::erase_if(under_way, [&](const auto& entry) {
+    std::vector<std::shared_ptr<Entry>> grown;
+    for (const auto& entry : under_way) {
         const auto alone_us = entry->turn->alone_since_us();
         if (alone_us && now - *alone_us > int64_t{settings.detached_s} * kSecondUs)
             entry->turn->cancel();
-        if (now - entry->written_us < int64_t{settings.write_ms} * 1000) return true;
+        if (now - entry->written_us < int64_t{settings.write_ms} * 1000) continue;
         read(*entry);
         entry->written_us = now;
-        return !entry->unwritten;
-    });
-    write(ended, under_way);
+        if (entry->unwritten) grown.push_back(entry);
+    }
+    write(ended, grown);
     forget(now);
     remove_expired(now);
 }
@@ -117,7 +113,7 @@ void Turns::State::read(Entry& entry) {
             entry.unwritten = true;
         } else if (const auto* finished = std::get_if<Finished>(&event)) {
             entry.answer.status = status_of(finished->end);
-            entry.answer.finish_reason = finish_reason(finished->end);
+            entry.answer.finish_reason = to_string(finished->end);
         } else if (const auto* done = std::get_if<Done>(&event)) {
             entry.usage = done->usage;
         } else if (const auto* failed = std::get_if<Failed>(&event)) {
@@ -133,9 +129,9 @@ void Turns::State::read(Entry& entry) {
 
 /// Stores what there is, in one transaction, and then lets the readers of ended answers know.
 void Turns::State::write(const std::vector<std::shared_ptr<Entry>>& ended,
-                         const std::vector<std::shared_ptr<Entry>>& under_way) {
+                         const std::vector<std::shared_ptr<Entry>>& grown) {
     std::vector<AnswerUpdate> updates;
-    for (const auto* list : {&ended, &under_way})
+    for (const auto* list : {&ended, &grown})
         for (const auto& entry : *list)
             if (entry->turn->plan_ && (entry->started || !entry->error))
                 updates.push_back({entry->session, entry->answer});
@@ -147,14 +143,13 @@ void Turns::State::write(const std::vector<std::shared_ptr<Entry>>& ended,
             log_error("chat", "answers could not be stored; tried again with the next text",
                       {{"answers", updates.size()}, {"why", written.error().message}});
     }
-    for (const auto& entry : under_way) entry->unwritten = !stored;
+    for (const auto& entry : grown) entry->unwritten = !stored;
     for (const auto& entry : ended) {
         const bool refused = entry->turn->plan_ && entry->error && !entry->started;
         const bool saved = refused ? take_back(*entry) : stored && entry->turn->plan_;
         bill(*entry);
         {
             const std::lock_guard lock(mutex);
-            entry->released = true;
             entry->ended_us = clock.now_us();
             ends_us.push_back(*entry->ended_us);
             if (ends_us.size() > kEndsMax) ends_us.pop_front();

@@ -21,9 +21,8 @@ struct Entry {
     std::shared_ptr<Turn> turn;  // nothing while it is being prepared
     std::atomic<bool> ended{false};
     // Under State::mutex:
-    bool released = false;                 // its readers saw the end, or may
     bool forgotten = false;                // not to be resumed
-    std::optional<int64_t> ended_us = {};  // stored, told, billed
+    std::optional<int64_t> ended_us = {};  // when it was stored, told and billed
     // What has been read of it; tick()'s alone:
     uint64_t next = 0;
     bool started = false, unwritten = false;
@@ -67,7 +66,7 @@ struct Turns::State : std::enable_shared_from_this<Turns::State> {
  private:
     void read(Entry& entry);
     void write(const std::vector<std::shared_ptr<Entry>>& ended,
-               const std::vector<std::shared_ptr<Entry>>& under_way);
+               const std::vector<std::shared_ptr<Entry>>& grown);
     bool take_back(Entry& entry);
     void bill(const Entry& entry);
     void forget(int64_t now);

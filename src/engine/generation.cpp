@@ -5,6 +5,10 @@
 
 namespace dunlin {
 
+std::string_view to_string(End end) {
+    return end == End::Length ? "length" : end == End::Cancelled ? "cancelled" : "stop";
+}
+
 bool is_last(const Event& event) {
     return std::holds_alternative<Done>(event) || std::holds_alternative<Failed>(event);
 }

@@ -28,6 +28,7 @@ struct TokenLogprob {
 
 /// How an answer ended. A deadline or a failure is a Failed event, never an End.
 enum class End : uint8_t { Stop, Length, Cancelled };
+std::string_view to_string(End end);  // "stop", "length", "cancelled"
 
 struct Waiting {
     enum class For : uint8_t { Load, Queue } what = For::Queue;

@@ -309,8 +309,7 @@ void LocalEngine::finish(Sequence* sequence, const Finished& finished) {
     if (--answer.choices_left > 0) return;
     const int64_t now = clock_.now_us();
     if (answer.first_token_us != 0) answer.timings.decode_ms = ms(now - answer.first_token_us);
-    constexpr std::string_view kOutcomes[] = {"stop", "length", "cancelled"};
-    report_outcome(answer, kOutcomes[static_cast<size_t>(finished.end)]);
+    report_outcome(answer, to_string(finished.end));
     answer.log->append(Done{answer.usage, answer.timings});
 }
 

@@ -78,6 +78,11 @@ struct Json::Member {
     bool operator==(const Member&) const = default;
 };
 
+/// The text, or null where it is empty.
+inline Json or_null(std::string_view text) {
+    return text.empty() ? Json() : Json(text);
+}
+
 struct JsonLimits {
     size_t bytes_max = size_t{16} << 20;
     size_t depth_max = 64;

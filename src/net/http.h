@@ -77,6 +77,11 @@ class Exchange {
 /// ASCII letters in lower case, whatever the locale: names of fields, hosts and media types.
 std::string lower_case(std::string_view text);
 
+/// A header's value without the blanks around it.
+std::string_view trimmed(std::string_view value);
+/// The items of a list in a header's value, trimmed (RFC 9110, 5.6.1); empty ones are left out.
+std::vector<std::string_view> list_items(std::string_view value);
+
 /// What became of one exchange, for the access log. A WebSocket's comes when it has ended.
 struct Served {
     const HttpRequest& request;

@@ -15,13 +15,8 @@ auto count_fields(const HttpRequest& request, std::string_view name) {
 bool has_token(const HttpRequest& request, std::string_view name, std::string_view token) {
     for (const auto& [key, value] : request.headers) {
         if (key != name) continue;
-        for (std::string_view rest = value; !rest.empty();) {
-            auto one = rest.substr(0, rest.find(','));
-            rest.remove_prefix(std::min(one.size() + 1, rest.size()));
-            while (one.starts_with(' ') || one.starts_with('\t')) one.remove_prefix(1);
-            while (one.ends_with(' ') || one.ends_with('\t')) one.remove_suffix(1);
-            if (lower_case(one) == token) return true;
-        }
+        for (const auto item : list_items(value))
+            if (lower_case(item) == token) return true;
     }
     return false;
 }

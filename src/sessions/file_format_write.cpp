@@ -13,10 +13,6 @@ std::string line(const Json& value) {
     return std::move(*text);
 }
 
-Json or_null(const std::string& text) {
-    return text.empty() ? Json() : Json(text);
-}
-
 /// All but the messages; fields without a value are left out.
 Expected<Json> session_head(const Session& session) {
     Json out(Json::Object{});

@@ -169,8 +169,8 @@ Json error_json(std::string_view message, std::string_view type, std::string_vie
     Json error(Json::Object{});
     error.set("message", message)
         .set("type", type)
-        .set("param", param.empty() ? Json() : Json(param))
-        .set("code", code.empty() ? Json() : Json(code));
+        .set("param", or_null(param))
+        .set("code", or_null(code));
     return Json::Object{{"error", std::move(error)}};
 }
 

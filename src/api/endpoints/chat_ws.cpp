@@ -9,17 +9,6 @@ namespace {
 
 constexpr std::string_view kProtocol = "dunlin.chat.v1";
 
-bool names_protocol(std::string_view protocols) {
-    while (!protocols.empty()) {
-        auto item = protocols.substr(0, protocols.find(','));
-        protocols.remove_prefix(std::min(protocols.size(), item.size() + 1));
-        while (item.starts_with(' ')) item.remove_prefix(1);
-        while (item.ends_with(' ')) item.remove_suffix(1);
-        if (item == kProtocol) return true;
-    }
-    return false;
-}
-
 }  // namespace
 
 /// A key that comes with the request is checked before the upgrade. Without one where one is
@@ -27,7 +16,8 @@ bool names_protocol(std::string_view protocols) {
 void chat_ws(ApiContext& api, const Call& call) {
     const HttpRequest& request = call.exchange->request();
     const auto protocols = request.header("sec-websocket-protocol");
-    if (!protocols.empty() && !names_protocol(protocols))
+    const auto offered = list_items(protocols);
+    if (!protocols.empty() && std::find(offered.begin(), offered.end(), kProtocol) == offered.end())
         return refuse(api, *call.exchange,
                       Error{Code::Invalid, "this WebSocket speaks dunlin.chat.v1 only"});
     std::optional<Caller> caller;

@@ -2,14 +2,23 @@
 // prepares, stores and submits), and read it. A refusal before the first event becomes its status
 // code; anything else begins the answer.
 #include <algorithm>
+#include <cstdio>
+#include <random>
 
 #include "api/answer.h"
 #include "api/context.h"
-#include "api/ids.h"
 #include "api/turn_request.h"
 
 namespace dunlin::endpoints {
 namespace {
+
+/// A name for one answer: `prefix` and 16 random hexadecimal digits. Not a secret.
+std::string new_id(std::string_view prefix) {
+    static thread_local std::mt19937_64 draw{std::random_device{}()};
+    char digits[24];
+    std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(draw()));
+    return std::string(prefix) + digits;
+}
 
 /// One request on its way to an answer; kept alive by whoever calls it next.
 class Answering : public std::enable_shared_from_this<Answering> {
@@ -163,8 +172,7 @@ void answer(ApiContext& api, const Call& call, Dialect dialect) {
     if (api.draining)
         return refuse(api, *call.exchange, {Code::NotReady, "the server is stopping"});
     const auto answering = std::make_shared<Answering>(api, call, dialect);
-    if (!api.workers.post([answering] { answering->parse(); }))
-        refuse(api, *call.exchange, {Code::Overloaded, "too many requests wait; try again"});
+    run_on_worker(api, call.exchange, [answering] { answering->parse(); });
 }
 
 }  // namespace

@@ -64,10 +64,8 @@ Expected<HttpResponse> roll_back(ApiContext& api, const Call& call) {
     if (!count->to_int64(number) || number < 1 || number > UINT32_MAX)
         return fail(Code::Invalid, "'count' must be a whole number from 1", "count");
     if (auto free = check_not_answering(api, id); !free) return std::unexpected(free.error());
-    const auto session =
-        api.sessions.rollback(call.caller.owner, id, static_cast<uint32_t>(number));
-    if (!session) return std::unexpected(session.error());
-    return json_response(200, session_json(api, *session));
+    return session_response(
+        api, 200, api.sessions.rollback(call.caller.owner, id, static_cast<uint32_t>(number)));
 }
 
 Expected<HttpResponse> show(ApiContext& api, const Call& call) {
@@ -79,9 +77,7 @@ Expected<HttpResponse> show(ApiContext& api, const Call& call) {
     if (message->string() == nullptr)
         return fail(Code::Invalid, "'message_id' must be a string", "message_id");
     if (auto free = check_not_answering(api, id); !free) return std::unexpected(free.error());
-    const auto session = api.sessions.show(call.caller.owner, id, *message->string());
-    if (!session) return std::unexpected(session.error());
-    return json_response(200, session_json(api, *session));
+    return session_response(api, 200, api.sessions.show(call.caller.owner, id, *message->string()));
 }
 
 }  // namespace

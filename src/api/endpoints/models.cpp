@@ -10,7 +10,7 @@ Json model_json(const ModelInfo& model) {
         .set("created", model.created_unix_s)
         .set("owned_by", "dunlin")
         .set("state", to_string(model.state))
-        .set("reason", model.reason.empty() ? Json() : Json(model.reason))
+        .set("reason", or_null(model.reason))
         .set("architecture", model.architecture)
         .set("quantization", model.quantization)
         .set("context_tokens", model.context_tokens)

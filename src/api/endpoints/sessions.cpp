@@ -19,15 +19,11 @@ Expected<HttpResponse> list_page(ApiContext& api, const Call& call) {
 Expected<HttpResponse> create(ApiContext& api, const Call& call) {
     const auto fields = read_session_fields(api, call.exchange->request().body);
     if (!fields) return std::unexpected(fields.error());
-    const auto session = api.sessions.create(call.caller.owner, *fields);
-    if (!session) return std::unexpected(session.error());
-    return json_response(201, session_json(api, *session));
+    return session_response(api, 201, api.sessions.create(call.caller.owner, *fields));
 }
 
 Expected<HttpResponse> find(ApiContext& api, const Call& call) {
-    const auto session = api.sessions.find(call.caller.owner, call.match.param("id"));
-    if (!session) return std::unexpected(session.error());
-    return json_response(200, session_json(api, *session));
+    return session_response(api, 200, api.sessions.find(call.caller.owner, call.match.param("id")));
 }
 
 Expected<HttpResponse> change(ApiContext& api, const Call& call) {
@@ -37,9 +33,7 @@ Expected<HttpResponse> change(ApiContext& api, const Call& call) {
         return std::unexpected(known.error());
     const auto fields = read_session_fields(api, call.exchange->request().body);
     if (!fields) return std::unexpected(fields.error());
-    const auto session = api.sessions.change(call.caller.owner, id, *fields);
-    if (!session) return std::unexpected(session.error());
-    return json_response(200, session_json(api, *session));
+    return session_response(api, 200, api.sessions.change(call.caller.owner, id, *fields));
 }
 
 Expected<HttpResponse> remove(ApiContext& api, const Call& call) {

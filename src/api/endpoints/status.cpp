@@ -34,7 +34,7 @@ bool ask_models(const ApiContext& api, Json::Array& models) {
         models.push_back(Json::Object{{"id", model.id},
                                       {"state", to_string(model.state)},
                                       {"able", able},
-                                      {"reason", reason.empty() ? Json() : Json(reason)}});
+                                      {"reason", or_null(reason)}});
     }
     return ready && !api.draining;
 }
