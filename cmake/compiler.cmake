@@ -10,6 +10,8 @@ add_library(dunlin_flags INTERFACE)
 target_compile_options(dunlin_flags INTERFACE
     -Wall -Wextra -Wshadow -Wconversion -Wnon-virtual-dtor -Wold-style-cast -Wno-sign-conversion
     $<$<BOOL:${DUNLIN_WERROR}>:-Werror>
+    # What GCC says of its own intrinsics, of gtest's macros after an if, and of names that a unity build includes.
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized -Wno-dangling-else -Wno-subobject-linkage>
     # One accumulation order: the compiler must never fuse a multiply and an add on its own.
     -ffp-contract=off)
 if(DUNLIN_SANITIZE)

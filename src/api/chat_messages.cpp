@@ -2,15 +2,12 @@
 
 #include "api/turn_request.h"
 #include "wire/openai.h"
+#include "wire/parameters.h"
 
 namespace dunlin {
 namespace {
 
 constexpr size_t kIdMax = 64;
-
-/// Of the request parameters, what an answer on a socket cannot have or gets otherwise.
-constexpr std::string_view kNotHere[] = {"messages", "session_id",   "model",         "stream", "n",
-                                         "logprobs", "top_logprobs", "stream_options"};
 
 Json frame(std::string_view type, std::string_view id, std::string_view session) {
     return Json::Object{{"type", type}, {"id", or_null(id)}, {"session_id", or_null(session)}};
@@ -25,18 +22,27 @@ Json milliseconds(const std::optional<double>& value) {
     return value ? Json(*value) : Json();
 }
 
-Expected<Json> parameters_of(const ChatMessage& message, std::string_view session_parameters) {
+/// The body of POST /chat/completions that a message stands for.
+Expected<Json> body_of(const ChatMessage& message, std::string_view text) {
     const Json* params = message.body.find("params");
     Json out(Json::Object{});
     if (params && !params->is_null()) {
         if (!params->object()) return fail(Code::Invalid, "'params' must be an object", "params");
-        for (const std::string_view name : kNotHere)
-            if (params->find(name))
-                return fail(Code::Invalid, "'" + std::string(name) + "' has no place in 'params'",
-                            "params." + std::string(name));
+        for (const auto& [key, value] : *params->object())
+            if (!is_answer_parameter(key))
+                return fail(Code::Invalid, "'" + key + "' has no place in 'params'",
+                            "params." + key);
         out = *params;
     }
-    return with_parameters(std::move(out), session_parameters);
+    out.set("messages", Json::Array{Json::Object{{"role", "user"}, {"content", text}}});
+    return out;
+}
+
+/// The field of the message, for one of the body.
+std::string field_of(std::string param) {
+    if (param.starts_with("messages")) return "message";
+    if (param.empty() || param == "session_id" || param == "model") return param;
+    return "params." + param;
 }
 
 TurnPlace::What what_of(std::string_view type) {
@@ -112,33 +118,18 @@ Expected<TurnRequest> chat_turn(ApiContext& api, const Caller& caller, const Cha
     auto model = text_member(message.body, "model", false);
     if (!model) return std::unexpected(model.error());
 
-    Session session;
-    if (!session_id->empty()) {
-        auto found = api.sessions.find(caller.owner, *session_id);
-        if (!found) return fail(found.error().code, found.error().message, "session_id");
-        session = std::move(*found);
-    }
-    auto body = parameters_of(message, session.parameters);
+    // Another answer says nothing, but the table of request parameters wants a message.
+    auto body = body_of(message, what == TurnPlace::What::Regenerate ? "again" : *text);
     if (!body) return std::unexpected(body.error());
-    // The one table of request parameters checks the text's length too.
-    const std::string checked = what == TurnPlace::What::Regenerate ? "again" : *text;
-    body->set("messages", Json::Array{Json::Object{{"role", "user"}, {"content", checked}}});
-    auto wire = read_request(*body, Dialect::Chat, text_limit(api.settings));
-    if (!wire) {
-        Error error = wire.error();
-        if (error.param.starts_with("messages"))
-            error.param = "message";
-        else if (!error.param.empty())
-            error.param = "params." + error.param;
+    if (!model->empty()) body->set("model", *model);
+    WireRequest wire;
+    auto request = turn_request(api, caller, std::move(*body), Dialect::Chat,
+                                TurnPlace{what, *session_id, *place_at, {}}, wire);
+    if (!request) {
+        Error error = request.error();
+        error.param = field_of(std::move(error.param));
         return std::unexpected(std::move(error));
     }
-    wire->model = model->empty() ? session.model : *model;
-    auto request = turn_request(api, caller, *wire);
-    if (!request) return request;
-    auto& messages = std::get<std::vector<Message>>(request->requests.front().prompt);
-    request->place = {.what = what, .session = *session_id, .message = *place_at, .text = {}};
-    if (what != TurnPlace::What::Regenerate)
-        request->place->text = std::move(messages.front().content);
     if (!model->empty()) request->new_session.model = std::move(*model);
     return request;
 }

@@ -20,6 +20,7 @@ constexpr std::string_view kServer = "server_error";
 constexpr Row kRows[] = {
     {Code::Invalid, 400, kBadRequest, "", false},
     {Code::TooLong, 400, kBadRequest, "context_length_exceeded", false},
+    {Code::TextTooLong, 400, kBadRequest, "string_above_max_length", false},
     {Code::TooLarge, 413, kBadRequest, "too_large", false},
     {Code::NotFound, 404, kBadRequest, "not_found", false},
     {Code::Conflict, 409, kBadRequest, "conflict", true},
@@ -36,6 +37,7 @@ constexpr Row kRows[] = {
     {Code::DeviceLost, 503, kServer, "device_lost", true},
     {Code::Corrupt, 500, kServer, "corrupt", false},
     {Code::Io, 500, kServer, "io", false},
+    {Code::DiskFull, 507, kServer, "disk_full", false},
     {Code::Unsupported, 400, kBadRequest, "unsupported", false},
     {Code::Internal, 500, kServer, "internal", false},
 };

@@ -37,8 +37,10 @@ Expected<std::string> read_text(std::string_view name, const Json& value, size_t
     if (value.string() == nullptr) return wrong(name, "must be a string or null");
     const size_t characters = count_characters(*value.string());
     if (characters_max > 0 && characters > characters_max)
-        return wrong(name, "has " + std::to_string(characters) + " characters; " +
-                               std::to_string(characters_max) + " are the limit");
+        return fail(Code::TextTooLong,
+                    "'" + std::string(name) + "' has " + std::to_string(characters) +
+                        " characters; " + std::to_string(characters_max) + " are the limit",
+                    std::string(name));
     return *value.string();
 }
 

@@ -28,23 +28,17 @@ Request engine_request(const WireRequest& wire, uint32_t tokens_max) {
     return out;
 }
 
-}  // namespace
-
-Json with_parameters(Json body, std::string_view parameters) {
-    if (parameters.empty()) return body;
+/// Adds to `body`, an object, what only a session's `parameters` name (a JSON object, or empty).
+void add_parameters(std::string_view parameters, Json& body) {
+    if (parameters.empty()) return;
     const auto defaults = read_json(parameters);
-    if (!defaults || !defaults->object()) return body;
+    if (!defaults || !defaults->object()) return;
     for (const auto& [key, value] : *defaults->object())
         if (!body.find(key)) body.set(key, value);
-    return body;
 }
 
-TextLimit text_limit(const ApiSettings& settings) {
-    return {settings.prompt_characters_max, settings.overlong};
-}
-
-Expected<TurnRequest> turn_request(const ApiContext& api, const Caller& caller,
-                                   const WireRequest& wire) {
+Expected<TurnRequest> plain_request(const ApiContext& api, const Caller& caller,
+                                    const WireRequest& wire) {
     auto model = api.registry.resolve(wire.model);
     if (!model) return std::unexpected(model.error());
     TurnRequest out;
@@ -64,6 +58,32 @@ Expected<TurnRequest> turn_request(const ApiContext& api, const Caller& caller,
         std::visit([&](const auto& one) { out.requests.back().prompt = one; }, prompt);
     }
     return out;
+}
+
+}  // namespace
+
+Expected<TurnRequest> turn_request(const ApiContext& api, const Caller& caller, Json body,
+                                   Dialect dialect, std::optional<TurnPlace> place,
+                                   WireRequest& wire) {
+    Session session;
+    if (place && !place->session.empty()) {
+        auto found = api.sessions.find(caller.owner, place->session);
+        if (!found) return fail(found.error().code, found.error().message, "session_id");
+        session = std::move(*found);
+    }
+    if (body.object()) add_parameters(session.parameters, body);
+    const TextLimit limit{api.settings.prompt_characters_max, api.settings.overlong};
+    auto read = read_request(body, dialect, limit);
+    if (!read) return std::unexpected(read.error());
+    wire = std::move(*read);
+    if (wire.model.empty()) wire.model = session.model;
+    auto request = plain_request(api, caller, wire);
+    if (!request || !place) return request;
+    auto& messages = std::get<std::vector<Message>>(request->requests.front().prompt);
+    if (place->what != TurnPlace::What::Regenerate)
+        place->text = std::move(messages.front().content);
+    request->place = std::move(place);
+    return request;
 }
 
 std::string fingerprint(uint64_t arithmetic) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -10,17 +11,13 @@
 
 namespace dunlin {
 
-/// `body` with what it does not name itself taken from a session's `parameters` (a JSON object, or
-/// empty). REQUIRES: body is an object.
-Json with_parameters(Json body, std::string_view parameters);
-
-/// What each text of a prompt is held to.
-TextLimit text_limit(const ApiSettings& settings);
-
-/// What a checked request asks of the engine: its limits applied, one Request a prompt.
-/// Errors: ModelNotFound.
-Expected<TurnRequest> turn_request(const ApiContext& api, const Caller& caller,
-                                   const WireRequest& wire);
+/// What a request asks of the engine: checked, the server's limits applied, one Request a prompt.
+/// With a `place`, its session gives what `body` does not name itself, and the one message of
+/// `body` is what is said there. `wire` gets the request as it was read. Looks the session up: on a
+/// worker. Errors: Invalid, TextTooLong, NotFound (the session), ModelNotFound.
+Expected<TurnRequest> turn_request(const ApiContext& api, const Caller& caller, Json body,
+                                   Dialect dialect, std::optional<TurnPlace> place,
+                                   WireRequest& wire);
 
 /// "dunlin-<arithmetic>": equal where the same request gives the same tokens.
 std::string fingerprint(uint64_t arithmetic);

@@ -8,6 +8,8 @@ std::string_view to_string(Code code) {
             return "invalid";
         case Code::TooLong:
             return "too_long";
+        case Code::TextTooLong:
+            return "text_too_long";
         case Code::TooLarge:
             return "too_large";
         case Code::NotFound:
@@ -40,6 +42,8 @@ std::string_view to_string(Code code) {
             return "corrupt";
         case Code::Io:
             return "io";
+        case Code::DiskFull:
+            return "disk_full";
         case Code::Unsupported:
             return "unsupported";
         case Code::Internal:

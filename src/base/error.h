@@ -13,6 +13,7 @@ namespace dunlin {
 enum class Code : uint8_t {
     Invalid,           // the request or file says something that is not allowed
     TooLong,           // a prompt that the model's context can never hold
+    TextTooLong,       // one text above the characters it may have
     TooLarge,          // a size above a limit of the server
     NotFound,          // no such thing (route, file, session)
     Conflict,          // not while something else is under way
@@ -29,6 +30,7 @@ enum class Code : uint8_t {
     DeviceLost,        // the accelerator or child process is gone
     Corrupt,           // a file that breaks its own format
     Io,                // the operating system refused to read or write
+    DiskFull,          // no space to write, or a quota is used up
     Unsupported,       // valid, but this build or model cannot do it
     Internal,          // a bug caught at a border
 };

@@ -26,7 +26,9 @@ class Descriptor {
 };
 
 std::unexpected<Error> cannot(const char* what, const std::string& path) {
-    return fail(Code::Io, std::string("cannot ") + what + " " + path + ": " + std::strerror(errno));
+    const bool full = errno == ENOSPC || errno == EDQUOT;
+    return fail(full ? Code::DiskFull : Code::Io,
+                std::string("cannot ") + what + " " + path + ": " + std::strerror(errno));
 }
 
 bool write_all(int fd, std::string_view text) {

@@ -82,14 +82,14 @@ TEST(PrepareFitting, LeavesOutAsLittleAsItTakes) {
 
 TEST(PrepareFitting, BeginsWithNoAnswerAndKeepsTheLast) {
     CountingEngine engine;
-    engine.set_context(45);
+    engine.set_context(55);  // room for the last three
     Request request = conversation(31);
     auto& messages = std::get<std::vector<Message>>(request.prompt);
-    messages[30].role = "tool";  // the result of the call before it
+    messages[29].role = "tool";  // the result of the call before it
     const auto fitted = prepare_fitting(engine, request, 0, true, {});
     ASSERT_TRUE(fitted);
-    EXPECT_EQ(engine.last.size(), 2U);
-    EXPECT_EQ(engine.last.back().role, "user");
+    EXPECT_EQ(fitted->omitted, 30U) << "the result and its answer go with their question";
+    EXPECT_EQ(fitted->prepared->prompt_tokens(), 20U);
 }
 
 TEST(PrepareFitting, RefusesWhatCannotBeTrimmed) {

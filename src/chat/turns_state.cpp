@@ -74,23 +74,24 @@ void Turns::State::wait(const std::stop_token& stop) {
 void Turns::State::tick() {
     const std::lock_guard one(ticking);
     const int64_t now = clock.now_us();
-    std::vector<std::shared_ptr<Entry>> ended, under_way;
+    std::vector<std::shared_ptr<Entry>> ended, stored;
     {
         const std::lock_guard lock(mutex);
         for (const auto& entry : entries) {
-            if (!entry->turn || entry->ended_us) continue;
-            if (entry->ended.load(std::memory_order_acquire))
+            if (!entry->turn) continue;
+            if (!entry->ended_us && entry->ended.load(std::memory_order_acquire))
                 ended.push_back(entry);
             else if (entry->turn->plan_)
-                under_way.push_back(entry);
+                stored.push_back(entry);
         }
     }
     for (const auto& entry : ended) read(*entry);
     std::vector<std::shared_ptr<Entry>> grown;
-    for (const auto& entry : under_way) {
+    for (const auto& entry : stored) {
         const auto alone_us = entry->turn->alone_since_us();
         if (alone_us && now - *alone_us > int64_t{settings.detached_s} * kSecondUs)
             entry->turn->cancel();
+        // An answer that has ended is among them for as long as the disk did not take it.
         if (now - entry->written_us < int64_t{settings.write_ms} * 1000) continue;
         read(*entry);
         entry->written_us = now;
@@ -140,10 +141,11 @@ void Turns::State::write(const std::vector<std::shared_ptr<Entry>>& ended,
         const auto written = sessions.write(updates);
         stored = written.has_value();
         if (!written)
-            log_error("chat", "answers could not be stored; tried again with the next text",
+            log_error("chat", "answers could not be stored; tried again later",
                       {{"answers", updates.size()}, {"why", written.error().message}});
     }
-    for (const auto& entry : grown) entry->unwritten = !stored;
+    for (const auto* list : {&ended, &grown})
+        for (const auto& entry : *list) entry->unwritten = !stored && entry->turn->plan_;
     for (const auto& entry : ended) {
         const bool refused = entry->turn->plan_ && entry->error && !entry->started;
         const bool saved = refused ? take_back(*entry) : stored && entry->turn->plan_;
@@ -192,6 +194,7 @@ void Turns::State::forget(int64_t now) {
     const std::lock_guard lock(mutex);
     entries.remove_if([&](const auto& entry) {
         if (!entry->ended_us) return false;
+        if (entry->unwritten) return false;
         const bool stays = entry->turn->plan_ && !entry->forgotten;
         return !stays || now - *entry->ended_us > int64_t{settings.resumable_s} * kSecondUs;
     });

@@ -25,7 +25,8 @@ struct Entry {
     std::optional<int64_t> ended_us = {};  // when it was stored, told and billed
     // What has been read of it; tick()'s alone:
     uint64_t next = 0;
-    bool started = false, unwritten = false;
+    bool started = false;
+    bool unwritten = false;  // has what is not stored yet
     int64_t written_us = 0;
     StoredMessage answer;
     Usage usage;

@@ -371,6 +371,24 @@ TEST_F(TurnsTest, AFullDiskAcknowledgesNothing) {
     EXPECT_TRUE((*reader)->saved());
 }
 
+TEST_F(TurnsTest, AnAnswerThatEndsOnAFullDiskIsStoredOnceThereIsRoom) {
+    const auto reader = say("Hello?");
+    const std::string session = (*reader)->facts().session;
+    start();
+    write("text");
+    disk_->full = true;
+    finish();
+    turns_->tick();
+    EXPECT_TRUE(is_last(events(*reader).back())) << "nobody waits for the disk";
+    EXPECT_FALSE((*reader)->saved());
+    pass(3600);
+    EXPECT_EQ(newest(session).status, MessageStatus::Writing);
+    disk_->full = false;
+    pass(1);
+    EXPECT_EQ(newest(session).status, MessageStatus::Complete);
+    EXPECT_EQ(newest(session).content, "text");
+}
+
 TEST_F(TurnsTest, ADeletedSessionEndsItsAnswer) {
     const auto reader = say("Hello?");
     const std::string session = (*reader)->facts().session;

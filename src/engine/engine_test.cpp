@@ -54,7 +54,10 @@ class EngineTest : public testing::Test {
     }
     /// Reads a log to its end, checking its grammar.
     static Result read(Generation& log, uint32_t choices = 1) {
-        Result result{.tokens{choices}, .texts{choices}, .finished{choices}, .usage{}, .error{}};
+        Result result;
+        result.tokens.resize(choices);
+        result.texts.resize(choices);
+        result.finished.resize(choices);
         bool started = false;
         for (uint64_t at = 0;;) {
             wait_for_event(log, at);

@@ -48,8 +48,9 @@ struct StoreChanges {
 /// which depend on what was read follow it unbroken, so a store has one Sessions above it.
 /// [any thread]
 ///
-/// Errors of all calls: Io (could not read or write; nothing was changed), Corrupt (what is stored
-/// breaks its format), TooLarge (more than the store can hold).
+/// Errors of all calls: Io (could not read or write; nothing was changed), DiskFull (the same for
+/// want of room), Corrupt (what is stored breaks its format), TooLarge (more than the store can
+/// hold).
 class SessionStore {
  public:
     virtual ~SessionStore() = default;

@@ -69,8 +69,8 @@ struct HistoryPage {
 /// returns. Blocks for the disk: not on the I/O thread nor the engine's. [any thread]
 ///
 /// Errors of all calls: NotFound (no such session or message of this owner), Invalid (with the
-/// field as `param`), TooLarge (above a limit), Io (the store could not read or write; nothing was
-/// changed), Corrupt (the store breaks its own format).
+/// field as `param`), TooLarge (above a limit), Io and DiskFull (the store could not read or write;
+/// nothing was changed), Corrupt (the store breaks its own format).
 class Sessions {
  public:
     /// Answers that were being written when the process ended become Interrupted.

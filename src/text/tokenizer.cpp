@@ -23,8 +23,9 @@ class CrateTokenizer final : public Tokenizer {
 
     Expected<std::vector<TokenId>> encode(std::string_view utf8,
                                           EncodeOptions options) const override {
-        const uint32_t flags = (options.add_special ? DT_ADD_SPECIAL : 0U) |
-                               (options.parse_special ? DT_PARSE_SPECIAL : 0U);
+        uint32_t flags = 0;
+        if (options.add_special) flags |= DT_ADD_SPECIAL;
+        if (options.parse_special) flags |= DT_PARSE_SPECIAL;
         CrateBuffer ids;
         CrateBuffer error;
         const int code = dt_encode(raw_, to_view(utf8), flags, &ids.raw, &error.raw);

@@ -29,7 +29,7 @@ Expected<std::string> limit_text(std::string_view text, const TextLimit& limit, 
     const size_t characters = count_characters(text);
     if (most == 0 || characters <= most) return std::string(text);
     if (limit.overlong == Overlong::Refuse)
-        return fail(Code::Invalid,
+        return fail(Code::TextTooLong,
                     "the text has " + std::to_string(characters) + " characters; the limit is " +
                         std::to_string(most),
                     std::move(param));

@@ -21,7 +21,7 @@ struct TextLimit {
 /// is asked and the end what is asked last. kCut stands in the gap and counts as part of the limit;
 /// a limit below five leaves no room for it. `truncated` grows by the code points that were left
 /// out. REQUIRES: `text` is UTF-8.
-/// Errors: Invalid with both numbers and `param`.
+/// Errors: TextTooLong with both numbers and `param`.
 Expected<std::string> limit_text(std::string_view text, const TextLimit& limit, std::string param,
                                  uint32_t& truncated);
 

@@ -24,10 +24,10 @@ for name in [name for name in os.environ if name.startswith("DUNLIN_") and "__" 
 
 def binary():
     given = os.environ.get("DUNLIN_BINARY")
-    found = [given] if given else [str(p) for p in sorted(ROOT.glob("build/*/dunlin"))]
-    if not found:
+    built = sorted(ROOT.glob("build/*/dunlin"), key=lambda path: path.stat().st_mtime)
+    if not given and not built:
         pytest.fail("no dunlin binary: build one or set DUNLIN_BINARY")
-    return found[0]
+    return given or str(built[-1])
 
 
 def free_port():
@@ -37,13 +37,13 @@ def free_port():
 
 
 class Server:
-    def __init__(self, folder, model=MODEL, **environment):
-        """`model` None: the built-in list."""
+    def __init__(self, folder, model=MODEL, inside=(), **environment):
+        """`model` None: the built-in list. `inside`: a command that ends by running the one given to it."""
         self.port = free_port()
         self.log = open(folder / "server.log", "w+")
         named = ["--model", str(model)] if model else []
         self.process = subprocess.Popen(
-            [binary(), "serve", *named, "--port", str(self.port)],
+            [*inside, binary(), "serve", *named, "--port", str(self.port)],
             stdout=self.log, stderr=subprocess.STDOUT,
             env={**os.environ, "DUNLIN_SERVER__DATA_DIR": str(folder / "data"), **environment})
 

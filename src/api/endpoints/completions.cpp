@@ -47,24 +47,12 @@ class Answering : public std::enable_shared_from_this<Answering> {
     Expected<TurnRequest> read() {
         auto body = read_json(exchange_->request().body);
         if (!body) return std::unexpected(body.error());
-        std::optional<Session> session;
+        std::optional<TurnPlace> place;
         const Json* id = body->find("session_id");
-        if (form_.dialect == Dialect::Chat && id && id->string()) {
-            auto found = api_.sessions.find(caller_.owner, *id->string());
-            if (!found) return fail(found.error().code, found.error().message, "session_id");
-            body = with_parameters(std::move(*body), found->parameters);
-            session = std::move(*found);
-        }
-        auto wire = read_request(*body, form_.dialect, text_limit(api_.settings));
-        if (!wire) return std::unexpected(wire.error());
-        wire_ = std::move(*wire);
-        if (session && wire_.model.empty()) wire_.model = session->model;
-        auto request = turn_request(api_, caller_, wire_);
-        if (!request || !session) return request;
-        auto& messages = std::get<std::vector<Message>>(request->requests.front().prompt);
-        request->place = {
-            .session = session->id, .message = {}, .text = std::move(messages.front().content)};
-        return request;
+        if (form_.dialect == Dialect::Chat && id && id->string())
+            place = TurnPlace{.session = *id->string(), .message = {}, .text = {}};
+        return turn_request(api_, caller_, std::move(*body), form_.dialect, std::move(place),
+                            wire_);
     }
 
     void answer(TurnReader reader) {

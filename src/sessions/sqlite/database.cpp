@@ -20,7 +20,8 @@ std::unexpected<Error> sqlite_error(const std::string& path, sqlite3* db, int co
                             "together with the files -wal and -shm beside it to begin anew; "
                             "sqlite3's .recover reads what can still be read");
         case SQLITE_FULL:
-            return fail(Code::Io, "cannot write " + path + ": the disk is full");
+            return fail(Code::DiskFull,
+                        "cannot write " + path + ": the disk is full; make room on it");
         case SQLITE_BUSY:
             return fail(Code::Io, path + " is locked by another program");
         default:

@@ -14,7 +14,9 @@ describe('failureFrom', () => {
 
     it('goes by the code, then by the status', () => {
         expect(kind('context_length_exceeded', 400)).toBe('too_long');
+        expect(kind('string_above_max_length', 400)).toBe('too_long');
         expect(kind('model_not_found', 404)).toBe('no_model');
+        expect(kind('disk_full', 507)).toBe('disk');
         expect(kind('not_found', 404)).toBe('lost');
         expect(kind('conflict', 409)).toBe('conflict');
         expect(kind('rate_limit_exceeded', 429)).toBe('limited');

@@ -7,6 +7,7 @@ export type FailureKind =
     | 'conflict' // an answer of this chat is under way
     | 'too_long'
     | 'full' // a limit on chats or messages
+    | 'disk' // the server's is full
     | 'not_ready' // not downloaded, or shutting down
     | 'no_model'
     | 'lost' // the chat or message is not there any more
@@ -31,7 +32,9 @@ const WAIT_S_MAX = 3600;
 // The server's code says it best, else the status does.
 const KINDS = new Map<string | number, FailureKind>([
     ['context_length_exceeded', 'too_long'],
+    ['string_above_max_length', 'too_long'],
     ['too_large', 'full'],
+    ['disk_full', 'disk'],
     ['model_not_found', 'no_model'],
     ['not_found', 'lost'],
     ['not_ready', 'not_ready'],

@@ -17,6 +17,7 @@ const failure: Record<FailureKind, string> = {
     limited: 'You have asked too often in a short time.',
     conflict: 'Another answer is being written in this chat. Wait for it, or stop it.',
     too_long: 'This is longer than the model can read. Shorten the question, or start a new chat.',
+    disk: "The server's disk is full, so nothing can be stored.",
     full: 'A limit on chats or messages is reached. Start a new chat, or delete old ones.',
     not_ready: 'The model is not ready.',
     no_model: 'The server does not know this model.',
