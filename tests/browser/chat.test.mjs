@@ -99,7 +99,7 @@ pageTest('parameters and the system message are stored in the session', { fakeOn
     assert.ok(await page.getByRole('button', { name: 'Save' }).isDisabled());
     await page.getByLabel('Temperature').fill('0');
     await page.getByLabel('Longest answer').fill('7');
-    await page.getByLabel('System message').fill('Be brief.');
+    await page.getByRole('textbox', { name: 'System message' }).fill('Be brief.');
     await page.getByRole('button', { name: 'Save' }).click();
     await ask(page, 'Hello');
     await answered(page);
@@ -107,10 +107,10 @@ pageTest('parameters and the system message are stored in the session', { fakeOn
     assert.equal(session.system, 'Be brief.');
     assert.equal(session.parameters.temperature, 0);
     assert.equal(session.parameters.max_tokens, 7);
-    await page.getByRole('button', { name: 'Parameters' }).click();
+    await page.getByRole('button', { name: 'Parameters, with a system message' }).click();
     assert.equal(await page.getByLabel('Longest answer').inputValue(), '7');
     await page.getByLabel('Longest answer').fill('');
-    await page.getByLabel('System message').fill('');
+    await page.getByRole('textbox', { name: 'System message' }).fill('');
     await page.getByRole('button', { name: 'Save' }).click();
     await page.waitForSelector('dialog', { state: 'detached' });
     ({ session } = await stored(page, shared.server.url));

@@ -52,7 +52,11 @@ pageTest('new, switch, rename, delete with undo, reload', {}, async (page) => {
     await page.waitForSelector('.bubble');
     assert.equal(await status(), 200);
     await remove();
-    await page.waitForTimeout(7000);
+    await page.hover('text=Undo');
+    await page.waitForTimeout(11_000);
+    assert.equal(await status(), 200, 'there is time for whoever is about to undo');
+    await page.mouse.move(600, 300);
+    await page.waitForTimeout(11_000);
     assert.equal(await status(), 404);
     await page.reload();
     await rows(page).first().waitFor();
@@ -112,7 +116,85 @@ pageTest('arrows walk in the list, F2 renames, Delete deletes', { fakeOnly: true
     await page.keyboard.press('Delete');
     await page.waitForTimeout(50);
     assert.equal(await at(), titles[2]);
-    await page.click('text=Undo');
+    await page.keyboard.press('Control+z');
+    await row(page, titles[1]).first().waitFor();
+});
+
+pageTest('every chat\'s menu can be reached by keyboard', { fakeOnly: true }, async (page) => {
+    await rows(page).first().waitFor();
+    const titles = await page.locator('#chats a').allTextContents();
+    const label = () => page.evaluate(() => document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent.trim());
+    await page.locator('#chats a').first().focus();
+    for (let i = 0; i < 3; ++i) await page.keyboard.press('ArrowDown');
+    await page.keyboard.press('Tab');
+    assert.equal(await label(), `Menu of “${titles[3].trim()}”`);
+    await page.keyboard.press('Enter');
+    assert.match(await label(), /^Rename/);
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('Shift+Tab');
+    assert.equal(await label(), titles[3].trim());
+    await page.keyboard.press('Shift+F10');
+    assert.match(await label(), /^Rename/);
+});
+
+pageTest('whoever goes on by keyboard is never sent back to the top', { fakeOnly: true }, async (page) => {
+    const focus = () => page.evaluate(() => document.activeElement.getAttribute('aria-label') ?? document.activeElement.tagName);
+    const settled = async (wanted) => {
+        for (let i = 0; i < 40 && (await focus()) !== wanted; ++i) await page.waitForTimeout(25);
+        assert.equal(await focus(), wanted);
+    };
+    await tune(page, SHORT);
+    await ask(page, 'Where is my focus?');
+    await answered(page);
+    await page.getByRole('button', { name: 'Another answer' }).press('Enter');
+    await settled('Ask something');
+    await page.waitForSelector('.answer .branches:has-text("2/2")');
+    await answered(page);
+    await page.getByRole('button', { name: 'Previous version' }).press('Enter');
+    await settled('Next version'); // there is none before the first
+    await page.locator('.question').hover();
+    await page.getByRole('button', { name: 'Edit', exact: true }).press('Enter');
+    await page.keyboard.press('Enter');
+    await settled('Ask something');
+    await answered(page);
+    await page.getByRole('button', { name: 'Parameters' }).press('Enter');
+    await page.getByLabel('Seed').press('Enter');
+    await settled('Parameters');
+    await page.getByRole('button', { name: 'Hide the chats' }).press('Enter');
+    await settled('Show the chats');
+    await page.getByRole('button', { name: 'Show the chats' }).press('Enter');
+    await settled('Hide the chats');
+    await page.getByLabel('Search chats').fill('focus');
+    await page.getByRole('button', { name: 'Clear the search' }).press('Enter');
+    await settled('Search chats');
+});
+
+pageTest('the arrows between versions stay below the pointer', { fakeOnly: true }, async (page) => {
+    await tune(page, { ignore_eos: true, max_tokens: 400 });
+    await ask(page, 'A long answer');
+    await answered(page);
+    await tune(page, SHORT);
+    await ask(page, 'A second question');
+    await page.waitForFunction(() => document.querySelectorAll('.bubble').length === 2);
+    await answered(page);
+    await page.locator('.question').first().hover();
+    await page.getByRole('button', { name: 'Edit', exact: true }).first().click();
+    await page.getByLabel('Edit the question').fill('A short answer');
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('.question .branches:has-text("2/2")');
+    await shows(page, 100);
+    await page.keyboard.press('Escape');
+    await answered(page);
+    for (const [name, version] of [['Previous version', '1/2'], ['Next version', '2/2'], ['Previous version', '1/2']]) {
+        const button = page.locator('.question').first().getByRole('button', { name });
+        await button.scrollIntoViewIfNeeded();
+        const before = await button.boundingBox();
+        await button.click();
+        await page.waitForSelector(`.question .branches:has-text("${version}")`);
+        await page.waitForTimeout(200);
+        const after = await page.locator('.question').first().getByRole('button', { name }).boundingBox();
+        assert.ok(Math.abs(after.y - before.y) < 2, `moved by ${after.y - before.y}`);
+    }
 });
 
 pageTest('earlier messages come when the person scrolls up, and nothing jumps', { fakeOnly: true, path: '/#/s/long' }, async (page) => {
@@ -181,6 +263,9 @@ pageTest('going back takes off what is below, after a question', { fakeOnly: tru
     await page.locator('dialog').getByRole('button', { name: 'Go back to here' }).click();
     await page.waitForFunction(() => document.querySelectorAll('.question').length === 1);
     assert.equal((await stored(page, shared.server.url)).data.length, 2);
+    await page.click('text=Undo');
+    await page.waitForFunction(() => document.querySelectorAll('.question').length === 3);
+    assert.equal((await stored(page, shared.server.url)).data.length, 6);
 });
 
 pageTest('what was typed and not sent survives a reload, for each chat', { fakeOnly: true }, async (page) => {

@@ -172,6 +172,7 @@ export class Conversation {
     }
 
     private async run(attempt: Attempt): Promise<void> {
+        notices.forget();
         this.place(attempt);
         if (this.id === null && !(await this.create(attempt))) return;
         const session_id = this.id as string;
@@ -342,10 +343,12 @@ export class Conversation {
     async backTo(message: Message): Promise<void> {
         this.discard();
         const count = this.below(message);
+        const end = this.messages.at(-1)?.id;
         if (this.answering || this.id === null || count === 0) return;
         try {
             this.session = await this.api.rollback(this.id, count);
             this.messages = this.messages.slice(0, this.messages.length - count);
+            if (end) notices.offer({ count, restore: () => void this.show(end) });
             this.events.changed(this);
         } catch (thrown) {
             notices.say(failureOf(thrown));

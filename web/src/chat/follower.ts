@@ -6,7 +6,7 @@
 import { failureFrom, type Failure } from '../api/errors';
 import type { AnswerEvent, Ask, DoneEvent, StartEvent } from '../api/wire';
 import type { Connection, Listener } from './connection.svelte';
-import type { Answer } from './message';
+import { speeds, type Answer } from './message';
 
 export interface FollowerEvents {
     /** The question is stored, the answer has begun. */
@@ -119,7 +119,10 @@ export class Follower implements Listener {
         const tokens = event.usage.completion_tokens;
         const seconds = event.timings.decode_ms / 1000;
         this.answer.tokens = tokens;
-        if (tokens > 1 && seconds > 0) this.answer.tokensPerSecond = (tokens - 1) / seconds;
+        if (tokens > 1 && seconds > 0) {
+            this.answer.tokensPerSecond = (tokens - 1) / seconds;
+            speeds.set(this.answer.id, this.answer.tokensPerSecond);
+        }
         this.answer.unsaved = !event.saved;
         this.end();
     }

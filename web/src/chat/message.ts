@@ -40,6 +40,9 @@ export type Message = Question | Answer;
 
 let lastKey = 0;
 
+/** By answer, what this page measured: the history does not have it. */
+export const speeds = new Map<string | null, number>();
+
 export function newQuestion(text: string, siblings: string[] = []): Question {
     return { key: ++lastKey, id: null, role: 'user', text, created_ms: Date.now(), siblings: [...siblings] };
 }
@@ -93,6 +96,7 @@ export function fromWire(message: WireMessage): Message {
         state: stateOf(message),
         model: message.model,
         tokens: message.usage?.completion_tokens || null, // 0 where nobody counted
+        tokensPerSecond: speeds.get(message.id) ?? null,
         failure: message.status === 'failed' ? { kind: 'other', detail: '', wait_s: 0 } : null,
     };
 }

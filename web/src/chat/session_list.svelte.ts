@@ -4,7 +4,7 @@ import type { WireSession } from '../api/wire';
 import { notices } from './notices.svelte';
 
 const SEARCH_WAIT_MS = 250;
-export const UNDO_MS = 6000;
+export const UNDO_MS = 10_000;
 
 /** The sidebar's sessions: pages of what the server has, or of what it finds. */
 export class SessionList {
@@ -103,11 +103,20 @@ export class SessionList {
     remove(session: WireSession): void {
         this.flush();
         this.leaving = session;
-        this.deleteTimer = setTimeout(() => this.flush(), UNDO_MS);
+        this.resume();
+    }
+
+    /** The time for undo() stands still, while somebody is about to. */
+    hold(): void {
+        clearTimeout(this.deleteTimer);
+    }
+    resume(): void {
+        this.hold();
+        if (this.leaving) this.deleteTimer = setTimeout(() => this.flush(), UNDO_MS);
     }
 
     undo(): void {
-        clearTimeout(this.deleteTimer);
+        this.hold();
         this.leaving = null;
     }
 

@@ -54,7 +54,13 @@ it('deletes after a while, or not', async () => {
     list.remove(wireSession('d'));
     list.remove(wireSession('c')); // the one before goes at once
     expect(api.removed).toEqual(['d']);
-    await vi.advanceTimersByTimeAsync(UNDO_MS);
+    await vi.advanceTimersByTimeAsync(UNDO_MS - 1);
+    list.hold();
+    await vi.advanceTimersByTimeAsync(10 * UNDO_MS);
+    list.resume();
+    await vi.advanceTimersByTimeAsync(UNDO_MS - 1);
+    expect(list.leaving).not.toBeNull();
+    await vi.advanceTimersByTimeAsync(1);
     expect(api.removed).toEqual(['d', 'c']);
     expect(ids()).toBe('e');
 });
