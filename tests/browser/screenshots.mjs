@@ -11,6 +11,7 @@ const QUESTIONS = {
     en: ['Why is the sky blue?', 'A haiku about the tide', 'Plan a week in the mountains with two children and a dog', 'Sort a list in Rust', 'Difference between TCP and UDP'],
     zh: ['天空为什么是蓝色的？', '写一首关于潮汐的俳句', '带两个孩子和一只狗在山里度过一周的计划', '用 Rust 给列表排序', 'TCP 和 UDP 的区别'],
 };
+const ASKED = { en: 'Give me five ideas for a rainy afternoon.', zh: '给我五个雨天下午可以做的事。' };
 const session = (question) => [{ role: 'user', content: question }, { role: 'assistant', content: RICH }];
 
 /** One walk through the states of the page. */
@@ -31,7 +32,7 @@ async function walk(browser, { language, colorScheme, size, viewport }) {
     await tune(page, { max_tokens: 200 });
     if (!touch) await rows(page).first().waitFor();
     await shot('empty');
-    await composer(page).fill(QUESTIONS[language][0]);
+    await composer(page).fill(ASKED[language]);
     await page.keyboard.press('Enter');
     await page.waitForFunction(() => (document.querySelector('.answer .text')?.textContent.length ?? 0) > 120 || document.querySelector('.facts.last'));
     await page.screenshot({ path: `${folder}/streaming-${size}-${colorScheme}-${language}.png` });
