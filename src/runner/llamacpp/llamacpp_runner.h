@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/error.h"
@@ -10,6 +11,7 @@
 namespace dunlin {
 
 enum class FlashAttention : uint8_t { Auto, Off, On };
+enum class KvType : uint8_t { F16, Q8_0 };
 
 struct LlamaCppSettings {
     uint32_t threads = 0;  // 0: one a core
@@ -20,6 +22,11 @@ struct LlamaCppSettings {
     // model was made for, but at most 8,192.
     uint32_t context_tokens_max = 0;
     FlashAttention flash_attention = FlashAttention::Auto;
+    KvType kv_type = KvType::F16;  // Q8_0 halves the memory; it needs flash attention
+    std::string device = "cpu";    // or a name that llamacpp_devices() gives
+    // Layers that the device computes; the CPU computes the others. Nothing: as many as fit into
+    // what the device has free.
+    std::optional<uint32_t> device_layers = {};
 };
 
 /// llama.cpp on the CPU: each sequence has a slot of its own, with 16-bit KV. What it cannot

@@ -1,8 +1,13 @@
-// Stands in for llamacpp_runner.cpp in a build without llama.cpp.
+// Stands in for the other files of this folder in a build without llama.cpp.
 
+#include "runner/llamacpp/devices.h"
 #include "runner/llamacpp/llamacpp_runner.h"
 
 namespace dunlin {
+
+std::vector<LlamaCppDevice> llamacpp_devices() {
+    return {};
+}
 
 Expected<std::unique_ptr<Runner>> make_llamacpp_runner(const std::string&,
                                                        const LlamaCppSettings&) {

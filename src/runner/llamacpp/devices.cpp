@@ -1,0 +1,39 @@
+#include "runner/llamacpp/devices.h"
+
+#include <algorithm>
+
+#include "ggml-backend.h"
+#include "runner/llamacpp/llamacpp_log.h"
+
+namespace dunlin {
+namespace {
+
+std::string lower(std::string text) {
+    std::transform(text.begin(), text.end(), text.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    return text;
+}
+
+}  // namespace
+
+std::vector<LlamaCppDevice> llamacpp_devices() {
+    start_llamacpp();
+    std::vector<LlamaCppDevice> out;
+    for (size_t i = 0; i < ggml_backend_dev_count(); ++i) {
+        ggml_backend_dev_t device = ggml_backend_dev_get(i);
+        ggml_backend_reg_t library = ggml_backend_dev_backend_reg(device);
+        const std::string kind = lower(ggml_backend_reg_name(library));
+        if (kind == "cpu") continue;
+        size_t free = 0, total = 0;
+        ggml_backend_dev_memory(device, &free, &total);
+        out.push_back({.name = lower(ggml_backend_dev_name(device)),
+                       .kind = kind,
+                       .description = ggml_backend_dev_description(device),
+                       .is_gpu = ggml_backend_dev_type(device) != GGML_BACKEND_DEVICE_TYPE_CPU,
+                       .memory_bytes_free = free,
+                       .memory_bytes_total = total});
+    }
+    return out;
+}
+
+}  // namespace dunlin
