@@ -14,6 +14,7 @@
 #include "runner/fake/fake_runner.h"
 #include "runner/llamacpp/llamacpp_runner.h"
 #include "runner/native/native_runner.h"
+#include "runner/process/process_runner.h"
 #include "runner/runner.h"
 
 // For the tests of the Runner contract: every implementation in a size that makes room scarce, and
@@ -60,6 +61,22 @@ inline std::unique_ptr<Runner> make_native(const char* name, uint32_t threads) {
                                       .context_tokens_max = kSequenceTokens}));
 }
 
+/// A Runner in a process of its own; `spec` as tests/runner/child.cpp reads it.
+inline std::unique_ptr<Runner> make_hosted(const std::string& spec) {
+    return unwrap(
+        make_process_runner({.command = {DUNLIN_RUNNER_CHILD}, .spec = spec, .name = "a test"}));
+}
+inline std::string spec_of(const FakeSettings& fake) {
+    std::string out = "fake";
+    for (const uint64_t one :
+         {uint64_t{fake.vocabulary}, uint64_t{fake.blocks}, uint64_t{fake.sequences_max},
+          uint64_t{fake.sequence_tokens_max}, uint64_t{fake.step_tokens_max},
+          uint64_t{fake.step_us}, fake.break_every_steps, uint64_t{fake.fixed_slots},
+          uint64_t{fake.rollback_max}})
+        out += " " + std::to_string(one);
+    return out;
+}
+
 inline std::vector<Subject> subjects() {
     const FakeSettings fake{.vocabulary = kVocabulary,
                             .blocks = kPoolTokens / 16,
@@ -80,7 +97,17 @@ inline std::vector<Subject> subjects() {
     short_rollback.rollback_max = 8;
     FakeSettings breaking_slots = recurrent;
     breaking_slots.break_every_steps = 3;
+    const auto hosting = [](FakeSettings settings) {
+        return [settings](bool calm) {
+            FakeSettings used = settings;
+            if (calm) used.break_every_steps = 0;
+            return make_hosted(spec_of(used));
+        };
+    };
     std::vector<Subject> all{
+        {"Hosted", hosting(fake)},
+        {"HostedSlots", hosting(slots)},
+        {"HostedRecurrentThatBreaks", hosting(breaking_slots)},
         {"Fake", faking(fake)},
         {"FakeThatBreaks", faking(breaking)},
         {"FakeSlots", faking(slots)},
@@ -102,6 +129,12 @@ inline std::vector<Subject> subjects() {
                                                 .context_tokens_max = kSequenceTokens,
                                                 .flash_attention = flash}));
                            }});
+    all.push_back({"HostedLlamaCpp", [](bool) {
+                       return make_hosted("llama.cpp " + tiny("tiny_plain.gguf") + " " +
+                                          std::to_string(kSequenceTokens) + " " +
+                                          std::to_string(kSequences) + " " +
+                                          std::to_string(kStepTokens));
+                   }});
 #endif
     return all;
 }

@@ -1,7 +1,12 @@
 # The conformance suite loads the tiny models of tests/data.
 if(TARGET ${rung_target}_test)
     target_compile_definitions(${rung_target}_test PRIVATE
-        DUNLIN_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data")
+        DUNLIN_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data"
+        DUNLIN_RUNNER_CHILD="$<TARGET_FILE:runner_child>")
+    # What they start to host a Runner in a process of its own.
+    add_executable(runner_child ${CMAKE_SOURCE_DIR}/tests/runner/child.cpp)
+    target_link_libraries(runner_child PRIVATE ${rung_target})
+    add_dependencies(${rung_target}_test runner_child)
 endif()
 # With llama.cpp or without: one of two files makes the runner, or says how to get it.
 if(DUNLIN_LLAMACPP)

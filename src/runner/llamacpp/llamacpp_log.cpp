@@ -4,6 +4,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/last_words.h"
 #include "base/log.h"
 #include "llama.h"
 
@@ -44,7 +45,10 @@ void start_llamacpp() {
     std::call_once(once, [] {
         llama_log_set(receive, nullptr);
         // In place of the library's own handler, which starts a debugger on the process.
-        ggml_set_abort_callback([](const char* text) { log_error("llama.cpp", text); });
+        ggml_set_abort_callback([](const char* text) {
+            log_error("llama.cpp", text);
+            say_last_words(text);
+        });
         llama_backend_init();
     });
 }

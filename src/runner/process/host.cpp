@@ -1,0 +1,203 @@
+#include "runner/process/host.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/last_words.h"
+#include "base/log.h"
+#include "runner/process/protocol.h"
+
+namespace dunlin {
+namespace {
+
+using namespace process;
+
+constexpr int kWatchMs = 100;
+
+class Host {
+ public:
+    Host(std::unique_ptr<Runner> runner, Shared shared, const Layout& layout)
+        : runner_(std::move(runner)), shared_(std::move(shared)), layout_(layout) {}
+
+    Reply handle(const Command& command) {
+        Reply reply;
+        if (!allowed(command)) {
+            set_failure(reply.failure, {Code::Internal, "a command that makes no sense"});
+            return reply;
+        }
+        run(command, reply);
+        reply.room = runner_->room();
+        note();
+        return reply;
+    }
+
+    /// A thread of its own: passes cancels on, tells how it goes, and ends the process with the
+    /// parent, whatever the other thread is in the middle of.
+    void watch() {
+        std::thread([this] {
+            while (true) {
+                pollfd both[] = {{kCancelsFd, POLLIN, 0}, {kCommandsFd, 0, 0}};
+                poll(both, 2, kWatchMs);
+                if (((both[0].revents | both[1].revents) & (POLLHUP | POLLERR)) != 0) _exit(0);
+                char byte = 0;
+                if ((both[0].revents & POLLIN) != 0 && read(kCancelsFd, &byte, 1) == 1)
+                    runner_->cancel();
+                note();
+            }
+        }).detach();
+    }
+
+ private:
+    bool allowed(const Command& command) const {
+        const Capabilities& can = runner_->capabilities();
+        return command.op == Op::Open   ? command.count <= can.sequence_tokens_max
+               : command.op == Op::Step ? command.count <= can.sequences_max
+                                        : true;
+    }
+
+    void run(const Command& command, Reply& reply) {
+        const SeqId seq = command.seq;
+        switch (command.op) {
+            case Op::Open:
+                return give(runner_->open({command.domain,
+                                           shared_.at<TokenId>(layout_.tokens, command.count),
+                                           command.amount}),
+                            reply);
+            case Op::Match:
+                reply.match = runner_->match(seq);
+                return;
+            case Op::Fork:
+                return give(runner_->fork(seq, command.amount), reply);
+            case Op::Reserve:
+                reply.value = runner_->reserve(seq, command.amount) ? 1 : 0;
+                return;
+            case Op::Trim:
+                reply.value = runner_->trim(seq, command.amount);
+                return;
+            case Op::Close:
+                return runner_->close(seq, static_cast<Keep>(command.amount));
+            case Op::Length:
+                reply.value = runner_->length(seq);
+                return;
+            case Op::Step:
+                return step(command.count, reply);
+        }
+    }
+
+    static void give(const Expected<SeqId>& seq, Reply& reply) {
+        if (seq)
+            reply.value = *seq;
+        else
+            set_failure(reply.failure, seq.error());
+    }
+
+    void step(uint32_t count, Reply& reply) {
+        const Capabilities& can = runner_->capabilities();
+        const auto given = shared_.at<const SharedSpan>(layout_.spans, count);
+        auto tokens = shared_.at<const TokenId>(layout_.tokens, can.step_tokens_max);
+        std::vector<Span> spans;
+        for (const SharedSpan& span : given) {
+            const auto own = tokens.first(std::min<size_t>(span.tokens, tokens.size()));
+            spans.push_back({span.seq, own, span.outputs});
+            tokens = tokens.subspan(own.size());
+            // The parent counts on what must be there, without asking for each token.
+            if (!runner_->reserve(span.seq, span.tokens))
+                return set_failure(reply.failure, {Code::NoRoom, "there is no room for the step"});
+        }
+        const auto launched = runner_->launch({spans});
+        const auto done = launched ? runner_->collect(*launched)
+                                   : Expected<Step>(std::unexpected(launched.error()));
+        if (!done) return set_failure(reply.failure, done.error());
+        reply.compute_us = done->compute_us;
+        for (const Output& output : done->outputs) put(output, reply.outputs++);
+    }
+
+    void put(const Output& output, uint32_t at) {
+        const size_t width = runner_->capabilities().vocabulary;
+        shared_.at<SharedOutput>(layout_.outputs, at + 1)[at] = {output.seq, output.position,
+                                                                 output.finite ? 1U : 0U};
+        std::copy(output.logits.begin(), output.logits.end(),
+                  shared_.at<float>(layout_.logits, (at + 1) * width).begin() +
+                      static_cast<long>(at * width));
+    }
+
+    void note() {
+        const MemoryReport memory = runner_->memory();
+        Head& head = shared_.head();
+        head.progress.store(runner_->progress(), std::memory_order_relaxed);
+        head.weights.store(memory.weights_bytes, std::memory_order_relaxed);
+        head.kv_total.store(memory.kv_total_bytes, std::memory_order_relaxed);
+        head.kv_used.store(memory.kv_used_bytes, std::memory_order_relaxed);
+        head.kv_cached.store(memory.kv_cached_bytes, std::memory_order_relaxed);
+        head.scratch.store(memory.scratch_bytes, std::memory_order_relaxed);
+    }
+
+    std::unique_ptr<Runner> runner_;
+    Shared shared_;
+    const Layout layout_;
+};
+
+/// The shared memory, made large enough for what this Runner can.
+Expected<std::pair<Shared, Layout>> share(const Capabilities& capabilities) {
+    const auto layout = layout_of(capabilities);
+    if (!layout) return std::unexpected(layout.error());
+    const off_t now = lseek(kSharedFd, 0, SEEK_END);
+    if (now < static_cast<off_t>(layout->total) &&
+        ftruncate(kSharedFd, static_cast<off_t>(layout->total)) != 0)
+        return fail(Code::OutOfMemory, "no room for the shared memory");
+    auto shared = Shared::map(kSharedFd, layout->total);
+    if (!shared) return std::unexpected(shared.error());
+    return std::pair(std::move(*shared), *layout);
+}
+
+bool send_all(const void* data, size_t size) {
+    return send(kCommandsFd, data, size, MSG_NOSIGNAL) == static_cast<ssize_t>(size);
+}
+
+int refuse(const Error& error) {
+    Hello hello;
+    set_failure(hello.failure, error);
+    return send_all(&hello, sizeof hello) ? 0 : 1;
+}
+
+}  // namespace
+
+int host_runner(
+    const std::function<Expected<std::unique_ptr<Runner>>(std::string_view spec)>& make) {
+    const auto first = Shared::map(kSharedFd, sizeof(Head));
+    if (!first) return 1;
+    keep_last_words(first->head().last_words);
+    std::string spec(kSpecBytesMax, '\0');
+    const ssize_t got = recv(kCommandsFd, spec.data(), spec.size(), 0);
+    if (got <= 0) return 1;
+    spec.resize(static_cast<size_t>(got));
+
+    auto runner = make(spec);
+    if (!runner) return refuse(runner.error());
+    auto shared = share((*runner)->capabilities());
+    if (!shared) return refuse(shared.error());
+    Hello hello;
+    hello.capabilities = (*runner)->capabilities();
+    hello.room = (*runner)->room();
+    Host host(std::move(*runner), std::move(shared->first), shared->second);
+    host.watch();
+    if (!send_all(&hello, sizeof hello)) return 1;
+    Command command;
+    while (true) {
+        const ssize_t size = recv(kCommandsFd, &command, sizeof command, 0);
+        if (size < 0 && errno == EINTR) continue;
+        // The watching thread uses the host until the process is gone.
+        if (size != sizeof command) _exit(size == 0 ? 0 : 1);
+        const Reply reply = host.handle(command);
+        if (!send_all(&reply, sizeof reply)) _exit(1);
+    }
+}
+
+}  // namespace dunlin

@@ -1,0 +1,41 @@
+// The process that the tests of make_process_runner() start. Its text is "check" (ends itself while
+// it loads), "refuse", "llama.cpp PATH CONTEXT SEQUENCES STEP", or "fake" and numbers, in the order
+// of read_fake().
+#include <sstream>
+
+#include "base/check.h"
+#include "runner/fake/fake_runner.h"
+#include "runner/llamacpp/llamacpp_runner.h"
+#include "runner/process/host.h"
+
+namespace dunlin {
+namespace {
+
+FakeSettings read_fake(std::istream& text) {
+    FakeSettings out;
+    text >> out.vocabulary >> out.blocks >> out.sequences_max >> out.sequence_tokens_max >>
+        out.step_tokens_max >> out.step_us >> out.break_every_steps >> out.fixed_slots >>
+        out.rollback_max;
+    return out;
+}
+
+Expected<std::unique_ptr<Runner>> make(std::string_view spec) {
+    std::istringstream text{std::string(spec)};
+    std::string kind;
+    text >> kind;
+    CHECK(kind != "check");
+    if (kind == "refuse") return fail(Code::Corrupt, "this file is broken");
+    if (kind == "fake") return make_fake_runner(read_fake(text));
+    std::string path;
+    LlamaCppSettings settings{.threads = 1};
+    text >> path >> settings.context_tokens_max >> settings.sequences_max >>
+        settings.step_tokens_max;
+    return make_llamacpp_runner(path, settings);
+}
+
+}  // namespace
+}  // namespace dunlin
+
+int main() {
+    return dunlin::host_runner(dunlin::make);
+}
