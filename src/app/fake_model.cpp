@@ -40,7 +40,8 @@ Expected<FakeModel> parse_fake_model(std::string_view path) {
              take("step_tokens_max", runner.step_tokens_max) || take("step_us", runner.step_us) ||
              take("token_us", runner.token_us) || take("fail_at_step", runner.fail_at_step) ||
              take("nan_at_step", runner.nan_at_step) || take("hang_at_step", runner.hang_at_step) ||
-             take("load_ms", fake.load_ms) || take("fail_load", fake.fail_load));
+             take("load_ms", fake.load_ms) || take("fail_load", fake.fail_load) ||
+             take("hosted", fake.hosted));
         if (!known)
             return fail(Code::Invalid, "the fake model has no setting '" + std::string(part) + "'");
     }

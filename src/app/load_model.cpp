@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "app/fake_model.h"
+#include "app/hosted_runner.h"
 #include "app/id_tokenizer.h"
 #include "engine/byte_tokenizer.h"
 #include "formats/model_config.h"
@@ -75,7 +76,11 @@ Expected<std::shared_ptr<Engine>> load_fake(const ModelEntry& entry, EngineSetti
     auto chat = chat_template_from_source(
         "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant:", "", "");
     if (!chat) return std::unexpected(chat.error());
-    return make_engine(make_fake_runner(fake->runner), make_byte_tokenizer(), std::move(*chat),
+    auto runner = fake->hosted != 0
+                      ? make_hosted_fake(entry.path)
+                      : Expected<std::unique_ptr<Runner>>(make_fake_runner(fake->runner));
+    if (!runner) return std::unexpected(runner.error());
+    return make_engine(std::move(*runner), make_byte_tokenizer(), std::move(*chat),
                        std::move(engine), clock, metrics);
 }
 

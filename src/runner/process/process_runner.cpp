@@ -336,20 +336,23 @@ class ProcessRunner final : public Runner {
         return receive();
     }
 
-    /// Makes the sequence known to the child; after a restart it may not be.
+    /// Makes the sequence known to the child; after a restart it is not. Nothing is lost with a
+    /// child that ended meanwhile, so that it is started again at once.
     Expected<void> introduce(Kept& kept) {
-        if (!child_)
-            if (auto up = start_again(); !up) return up;
-        if (kept.there != 0) return {};
-        std::copy(kept.prompt.begin(), kept.prompt.end(),
-                  shared_.at<TokenId>(layout_.tokens, kept.prompt.size()).begin());
-        const auto reply = call({.op = Op::Open,
-                                 .seq = 0,
-                                 .amount = kept.tokens_max,
-                                 .count = static_cast<uint32_t>(kept.prompt.size()),
-                                 .domain = kept.domain});
-        if (!reply) return std::unexpected(reply.error());
-        kept.there = reply->value;
+        for (const bool may_retry : {true, false}) {
+            if (!child_)
+                if (auto up = start_again(); !up) return up;
+            if (kept.there != 0) return {};
+            std::copy(kept.prompt.begin(), kept.prompt.end(),
+                      shared_.at<TokenId>(layout_.tokens, kept.prompt.size()).begin());
+            const auto reply = call({.op = Op::Open,
+                                     .seq = 0,
+                                     .amount = kept.tokens_max,
+                                     .count = static_cast<uint32_t>(kept.prompt.size()),
+                                     .domain = kept.domain});
+            if (reply) kept.there = reply->value;
+            if (!reply && (child_ || !may_retry)) return std::unexpected(reply.error());
+        }
         return {};
     }
 
