@@ -58,8 +58,10 @@ class ProcessRunnerTest : public testing::Test {
 };
 
 TEST_F(ProcessRunnerTest, AnEndInMidStepCostsThatStep) {
-    start(300'000);
+    start(200'000);
     const SeqId hit = open(), other = open();
+    ASSERT_TRUE(advance(other));
+    EXPECT_EQ(runner_->length(other), 20U);
     ASSERT_TRUE(runner_->reserve(hit, 20));
     const Span span{hit, prompt_, 1};
     const auto step = runner_->launch({{&span, 1}});
@@ -71,6 +73,7 @@ TEST_F(ProcessRunnerTest, AnEndInMidStepCostsThatStep) {
     EXPECT_EQ(done.error().code, Code::DeviceLost);
     EXPECT_NE(done.error().message.find("signal 6"), std::string::npos) << done.error().message;
     EXPECT_EQ(runner_->length(hit), 0U);
+    EXPECT_EQ(runner_->length(other), 0U) << "its state is gone too, and it may go on from there";
     EXPECT_EQ(runner_->room().tokens_free, runner_->room().tokens_total);
     runner_->close(hit, Keep::Nothing);
     const auto next = advance(other);
