@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "app/bench_machine.h"
+#include "app/hosted_runner.h"
 #include "base/check.h"
 #include "formats/gguf.h"
 #include "formats/model_config.h"
@@ -52,20 +53,22 @@ Expected<std::vector<Entrant>> make_entrants(const BenchPlan& plan, uint32_t str
         std::optional<Error> failed;
         if (engine == "native") {
             failed = enter(engine, "", make_native(plan, streams));
-        } else if (engine == "llama.cpp") {
+        } else if (engine == "llama.cpp" || engine == "llama.cpp-process") {
+            const auto make = engine == "llama.cpp" ? make_llamacpp_runner : make_hosted_llamacpp;
             for (const FlashAttention flash : {FlashAttention::Off, FlashAttention::On})
                 if (!failed)
                     failed = enter(
                         engine,
                         flash == FlashAttention::On ? "flash attention on" : "flash attention off",
-                        make_llamacpp_runner(plan.model, {.threads = plan.threads,
-                                                          .sequences_max = streams,
-                                                          .step_tokens_max = kStepTokens,
-                                                          .context_tokens_max = plan.context,
-                                                          .flash_attention = flash}));
+                        make(plan.model, {.threads = plan.threads,
+                                          .sequences_max = streams,
+                                          .step_tokens_max = kStepTokens,
+                                          .context_tokens_max = plan.context,
+                                          .flash_attention = flash}));
         } else {
-            failed = Error{Code::Invalid,
-                           "no engine is called '" + engine + "'; there are native and llama.cpp"};
+            failed = Error{Code::Invalid, "no engine is called '" + engine +
+                                              "'; there are native, llama.cpp and "
+                                              "llama.cpp-process"};
         }
         if (failed) return std::unexpected(std::move(*failed));
     }

@@ -15,7 +15,8 @@ struct BenchPlan {
     std::string model;  // path of a GGUF file
     uint32_t prompt = 512, generate = 128, context = 0, threads = 0, repeat = 5;
     std::vector<uint32_t> streams{1};
-    std::vector<std::string> engines{"native"};  // "native", "llama.cpp"
+    // "native"; "llama.cpp" in this process; "llama.cpp-process", as it is served, in its own.
+    std::vector<std::string> engines{"native"};
 };
 
 enum class BenchKind : uint8_t { Prefill, Decode };

@@ -77,9 +77,11 @@ void add_bench(CLI::App& command) {
     command.add_option("--repeat", plan->repeat, "Runs of each test that count")
         ->check(CLI::Range(1, 100))
         ->capture_default_str();
-    command.add_option("--engine", plan->engines, "native, llama.cpp or both")
+    command
+        .add_option("--engine", plan->engines,
+                    "native, llama.cpp, or several; llama.cpp-process is llama.cpp as it is served")
         ->delimiter(',')
-        ->check(CLI::IsMember({"native", "llama.cpp"}))
+        ->check(CLI::IsMember({"native", "llama.cpp", "llama.cpp-process"}))
         ->capture_default_str();
     command.add_flag("--json", *json, "Print one JSON object instead of the table");
     add_config_flag(command, flags);
