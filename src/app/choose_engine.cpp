@@ -144,8 +144,8 @@ std::string native_obstacle(const GgufFile& file) {
 #define ARCHITECTURE(name, load) known += (known.empty() ? "" : ", ") + std::string(#name);
 #include "models/architectures.def"
 #undef ARCHITECTURE
-        return "the native engine does not know the architecture \"" + lossy_utf8(architecture) +
-               "\", it knows " + known;
+        return "the native engine does not know the architecture \"" +
+               log_escape(lossy_utf8(architecture)) + "\", it knows " + known;
     }
     if (const auto config = model_config_from_gguf(file);
         !config && config.error().code == Code::Unsupported)
@@ -153,7 +153,8 @@ std::string native_obstacle(const GgufFile& file) {
     for (const auto name : file.names())
         if (const DType type = file.find(name)->dtype; !block_format(type).computed)
             return "the native engine does not compute tensors of type " +
-                   std::string(to_string(type)) + ", as \"" + lossy_utf8(name) + "\" is";
+                   std::string(to_string(type)) + ", as \"" + log_escape(lossy_utf8(name)) +
+                   "\" is";
     return {};
 }
 

@@ -10,7 +10,7 @@ constexpr uint64_t kContextUsual = 8192;
 constexpr uint64_t kSequencesUsual = 8;
 constexpr uint64_t kSequencesMost = 256;  // LLAMA_MAX_SEQ
 // What a file may claim without an overflow below.
-constexpr uint64_t kLayersMax = 4096, kHeadsMax = 65536, kHeadBytesMax = 65536;
+constexpr uint64_t kLayersMax = 4096, kHeadsMax = 65536, kHeadSizeMax = 65536;
 
 /// Heads of keys, of all layers together: one number, or one for each layer.
 uint64_t kv_heads(const GgufFile& file, const std::string& prefix, uint64_t layers,
@@ -37,8 +37,8 @@ KvShape kv_shape(const GgufFile& file) {
     const uint64_t heads = number("attention.head_count", 0, kHeadsMax);
     const uint64_t head =
         heads == 0 ? 0 : number("embedding_length", 0, UINT32_MAX) / std::max<uint64_t>(heads, 1);
-    const uint64_t key = number("attention.key_length", head, kHeadBytesMax);
-    const uint64_t value = number("attention.value_length", head, kHeadBytesMax);
+    const uint64_t key = number("attention.key_length", head, kHeadSizeMax);
+    const uint64_t value = number("attention.value_length", head, kHeadSizeMax);
     return {.context_tokens = static_cast<uint32_t>(number("context_length", 0, UINT32_MAX)),
             .token_bytes = kv_heads(file, prefix, layers, heads) * (key + value) * 2};
 }

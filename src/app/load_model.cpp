@@ -67,6 +67,24 @@ Expected<ModelFacts> inspect_model(const ModelEntry& entry) {
 
 namespace {
 
+constexpr const char* kFakeWhy = "it is the model for tests, which is none";
+
+EngineNeeds needs_of(const GgufFile& file) {
+    return {.native_obstacle = native_obstacle(file), .file_bytes = file.file_bytes()};
+}
+
+}  // namespace
+
+Expected<EngineChoice> plan_model(const ModelEntry& entry, const EngineWish& wish,
+                                  const EngineStock& stock) {
+    if (is_fake_model(entry.path)) return EngineChoice{"fake", "cpu", {}, kFakeWhy};
+    const auto file = GgufFile::open(entry.path);
+    if (!file) return std::unexpected(file.error());
+    return choose_engine(wish, needs_of(**file), stock);
+}
+
+namespace {
+
 Expected<LoadedModel> load_fake(const ModelEntry& entry, EngineSettings engine, const Clock& clock,
                                 Metrics& metrics) {
     const auto fake = parse_fake_model(entry.path);
@@ -81,7 +99,7 @@ Expected<LoadedModel> load_fake(const ModelEntry& entry, EngineSettings engine, 
                                              std::move(*chat), std::move(engine), clock, metrics),
                        .engine_name = "fake",
                        .device = "cpu",
-                       .why = "it is the model for tests, which is none"};
+                       .why = kFakeWhy};
 }
 
 /// The one place where llama.cpp begins to compute a model.
@@ -123,12 +141,10 @@ Expected<LoadedModel> load_file(const ModelEntry& entry, const GgufFile& file,
     auto chat = chat_template_from_gguf(file);
     if (!chat) return std::unexpected(chat.error());
     const EngineStock stock = engine_stock(settings.wish);
-    auto chosen =
-        choose_runner(entry.id, settings.wish,
-                      {.native_obstacle = native_obstacle(file), .file_bytes = file.file_bytes()},
-                      stock, [&](const EngineChoice& choice) {
-                          return make_runner(entry.path, file, settings, choice, stock);
-                      });
+    auto chosen = choose_runner(entry.id, settings.wish, needs_of(file), stock,
+                                [&](const EngineChoice& choice) {
+                                    return make_runner(entry.path, file, settings, choice, stock);
+                                });
     if (!chosen) return std::unexpected(chosen.error());
     if (tokenizer == nullptr)
         tokenizer = make_id_tokenizer(chosen->runner->capabilities().vocabulary);

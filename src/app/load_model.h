@@ -16,6 +16,11 @@ namespace dunlin {
 /// What a GGUF file says in its header. Errors: what GgufFile::open gives.
 Expected<ModelFacts> inspect_model(const ModelEntry& entry);
 
+/// What would compute the model, by its header; loads nothing. Errors: those of GgufFile::open and
+/// choose_engine().
+Expected<EngineChoice> plan_model(const ModelEntry& entry, const EngineWish& wish,
+                                  const EngineStock& stock);
+
 struct LoadSettings {
     EngineWish wish = {};
     KvType kv_type = KvType::F16;  // of llama.cpp

@@ -346,8 +346,9 @@ def test_an_architecture_that_native_lacks_needs_the_other_engine(tmp_path):
     if "llama.cpp" not in json.loads(doctor("--json", "--model", "fake", "--data-dir", tmp_path))["engines"]:
         assert "scripts/build full" in err
         for flags, what in [(["--engine", "llama.cpp"], "scripts/build full"), (["--device", "cuda"], "finds here: cpu")]:
-            code, _, err, _ = run("generate", "--model", TINY, "--tokens", "1", *flags)
-            assert code == 1 and what in err and len(err.splitlines()) == 1
+            for command in (["generate", "--tokens", "1"], ["serve", "--port", "0", "--data-dir", tmp_path]):
+                code, _, err, _ = run(*command, "--model", TINY, *flags)
+                assert code == 1 and what in err and len(err.splitlines()) == 1
 
 
 def test_tokenize_and_back():

@@ -10,7 +10,6 @@
 
 #include "app/choose_engine.h"
 #include "app/command.h"
-#include "app/fake_model.h"
 #include "app/flags.h"
 #include "app/load_model.h"
 #include "app/models.h"
@@ -52,22 +51,18 @@ ModelFinding examine_model(const ModelEntry& entry, const Settings& settings,
     out.path = entry.path;
     out.problem = entry.path.empty() ? entry.reason : "";
     if (!out.problem.empty()) return out;
-    if (is_fake_model(entry.path)) {
-        out.choice = {"fake", "cpu", {}, "it is the model for tests, which is none"};
+    const auto facts = inspect_model(entry);
+    if (!facts) {
+        out.problem = facts.error().message;
         return out;
     }
-    const auto file = GgufFile::open(entry.path);
-    if (!file) {
-        out.problem = file.error().message;
-        return out;
-    }
-    out.file_bytes = (*file)->file_bytes();
-    if (report.memory_bytes > 0 && out.file_bytes > report.memory_bytes)
+    out.file_bytes = facts->file_bytes;
+    if (report.memory_bytes > 0 && out.file_bytes > report.memory_bytes) {
         out.problem = "the file has " + in_gib(out.file_bytes) + ", and there is memory of " +
                       in_gib(report.memory_bytes) + "; take a smaller or more quantized one";
-    const auto choice = choose_engine(
-        load_settings_of(settings, entry).wish,
-        {.native_obstacle = native_obstacle(**file), .file_bytes = out.file_bytes}, report.stock);
+        return out;
+    }
+    const auto choice = plan_model(entry, load_settings_of(settings, entry).wish, report.stock);
     if (choice)
         out.choice = *choice;
     else
@@ -106,7 +101,7 @@ Report examine(const Settings& settings, const ModelEntry& entry) {
 }
 
 void print_line(const char* label, const std::string& text) {
-    std::printf("%-18s%s\n", label, log_escape(text).c_str());
+    std::printf("%-18s%s\n", label, text.c_str());
 }
 
 void print_text(const Report& report) {
