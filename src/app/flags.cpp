@@ -17,7 +17,9 @@ std::string placeholder(const Rule& rule) {
     std::string out;
     switch (rule.kind) {
         case Rule::Kind::Integer:
-            return "N";
+            return rule.words.empty() ? "N" : std::string(rule.words.front()) + "|N";
+        case Rule::Kind::Device:
+            return "DEVICE";
         case Rule::Kind::Address:
             return "ADDRESS";
         case Rule::Kind::Folder:

@@ -7,6 +7,8 @@
 #include "app/fake_model.h"
 #include "app/hosted_runner.h"
 #include "app/id_tokenizer.h"
+#include "app/llamacpp_room.h"
+#include "base/os.h"
 #include "engine/byte_tokenizer.h"
 #include "formats/model_config.h"
 #include "registry/gguf_text.h"
@@ -66,8 +68,26 @@ Expected<ModelFacts> inspect_model(const ModelEntry& entry) {
 
 namespace {
 
-Expected<std::shared_ptr<Engine>> load_fake(const ModelEntry& entry, EngineSettings engine,
-                                            const Clock& clock, Metrics& metrics) {
+constexpr const char* kFakeWhy = "it is the model for tests, which is none";
+
+EngineNeeds needs_of(const GgufFile& file) {
+    return {.native_obstacle = native_obstacle(file), .file_bytes = file.file_bytes()};
+}
+
+}  // namespace
+
+Expected<EngineChoice> plan_model(const ModelEntry& entry, const EngineWish& wish,
+                                  const EngineStock& stock) {
+    if (is_fake_model(entry.path)) return EngineChoice{"fake", "cpu", {}, kFakeWhy};
+    const auto file = GgufFile::open(entry.path);
+    if (!file) return std::unexpected(file.error());
+    return choose_engine(wish, needs_of(**file), stock);
+}
+
+namespace {
+
+Expected<LoadedModel> load_fake(const ModelEntry& entry, EngineSettings engine, const Clock& clock,
+                                Metrics& metrics) {
     const auto fake = parse_fake_model(entry.path);
     if (!fake) return std::unexpected(fake.error());
     std::this_thread::sleep_for(std::chrono::milliseconds(fake->load_ms));
@@ -80,39 +100,72 @@ Expected<std::shared_ptr<Engine>> load_fake(const ModelEntry& entry, EngineSetti
                       ? make_hosted_fake(entry.path)
                       : Expected<std::unique_ptr<Runner>>(make_fake_runner(fake->runner));
     if (!runner) return std::unexpected(runner.error());
-    return make_engine(std::move(*runner), make_byte_tokenizer(), std::move(*chat),
-                       std::move(engine), clock, metrics);
+    return LoadedModel{.engine = make_engine(std::move(*runner), make_byte_tokenizer(),
+                                             std::move(*chat), std::move(engine), clock, metrics),
+                       .engine_name = "fake",
+                       .device = "cpu",
+                       .why = kFakeWhy};
 }
 
-Expected<std::shared_ptr<Engine>> load_file(const GgufFile& file, const NativeSettings& native,
-                                            EngineSettings engine, const Clock& clock,
-                                            Metrics& metrics) {
-    const auto config = model_config_from_gguf(file);
-    if (!config) return std::unexpected(config.error());
-    const bool texts = file.get_strings("tokenizer.ggml.tokens") != nullptr;
-    auto tokenizer = texts
-                         ? tokenizer_from_gguf(file)
-                         : std::shared_ptr<const Tokenizer>(make_id_tokenizer(config->vocab_size));
-    if (!tokenizer) return std::unexpected(tokenizer.error());
+Expected<std::unique_ptr<Runner>> make_runner(const std::string& path, const GgufFile& file,
+                                              const LoadSettings& settings,
+                                              const EngineChoice& choice,
+                                              const EngineStock& stock) {
+    if (choice.engine == "native") {
+        const auto config = model_config_from_gguf(file);
+        if (!config) return std::unexpected(config.error());
+        return make_native_runner(*config, file, settings.native);
+    }
+    uint64_t memory_bytes = usable_memory_bytes();
+    for (const LlamaCppDevice& device : stock.devices)
+        if (device.name == choice.device) memory_bytes = device.memory_bytes_free;
+    LlamaCppSettings llamacpp{.threads = settings.native.threads,
+                              .step_tokens_max = settings.native.step_tokens_max,
+                              .kv_type = settings.kv_type,
+                              .device = choice.device,
+                              .device_layers = choice.device_layers};
+    set_llamacpp_room(settings.native, kv_shape(file), memory_bytes, llamacpp);
+    return make_hosted_llamacpp(path, llamacpp);
+}
+
+Expected<LoadedModel> load_file(const ModelEntry& entry, const GgufFile& file,
+                                const LoadSettings& settings, EngineSettings engine,
+                                const Clock& clock, Metrics& metrics) {
+    std::shared_ptr<const Tokenizer> tokenizer;
+    if (file.get_strings("tokenizer.ggml.tokens") != nullptr) {
+        auto made = tokenizer_from_gguf(file);
+        if (!made) return std::unexpected(made.error());
+        tokenizer = std::move(*made);
+    }
     auto chat = chat_template_from_gguf(file);
     if (!chat) return std::unexpected(chat.error());
-    auto runner = make_native_runner(*config, file, native);
-    if (!runner) return std::unexpected(runner.error());
-    engine.end_tokens = end_tokens(file, **tokenizer);
-    return make_engine(std::move(*runner), std::move(*tokenizer), std::move(*chat),
-                       std::move(engine), clock, metrics);
+    const EngineStock stock = engine_stock(settings.wish);
+    auto chosen = choose_runner(entry.id, settings.wish, needs_of(file), stock,
+                                [&](const EngineChoice& choice) {
+                                    return make_runner(entry.path, file, settings, choice, stock);
+                                });
+    if (!chosen) return std::unexpected(chosen.error());
+    if (tokenizer == nullptr)
+        tokenizer = make_id_tokenizer(chosen->runner->capabilities().vocabulary);
+    engine.end_tokens = end_tokens(file, *tokenizer);
+    EngineChoice& choice = chosen->choice;
+    return LoadedModel{.engine = make_engine(std::move(chosen->runner), std::move(tokenizer),
+                                             std::move(*chat), std::move(engine), clock, metrics),
+                       .engine_name = std::move(choice.engine),
+                       .device = std::move(choice.device),
+                       .why = std::move(choice.why)};
 }
 
 }  // namespace
 
-Expected<std::shared_ptr<Engine>> load_engine(const ModelEntry& entry, const LoadSettings& settings,
-                                              const Clock& clock, Metrics& metrics) {
+Expected<LoadedModel> load_engine(const ModelEntry& entry, const LoadSettings& settings,
+                                  const Clock& clock, Metrics& metrics) {
     EngineSettings engine = settings.engine;
     engine.model = entry.id;
     if (is_fake_model(entry.path)) return load_fake(entry, std::move(engine), clock, metrics);
     const auto file = GgufFile::open(entry.path);
     if (!file) return std::unexpected(file.error());
-    auto loaded = load_file(**file, settings.native, std::move(engine), clock, metrics);
+    auto loaded = load_file(entry, **file, settings, std::move(engine), clock, metrics);
     // What was read while the file changed is not what was checked, whatever came of it.
     if (auto same = (*file)->check_unchanged(); !same) return std::unexpected(same.error());
     return loaded;

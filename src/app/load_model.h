@@ -3,12 +3,12 @@
 #include <memory>
 #include <string>
 
+#include "app/choose_engine.h"
 #include "base/clock.h"
 #include "base/metrics.h"
-#include "engine/engine.h"
 #include "engine/local_engine.h"
-#include "formats/gguf.h"
 #include "registry/local_registry.h"
+#include "runner/llamacpp/llamacpp_runner.h"
 #include "runner/native/native_runner.h"
 
 namespace dunlin {
@@ -16,15 +16,23 @@ namespace dunlin {
 /// What a GGUF file says in its header. Errors: what GgufFile::open gives.
 Expected<ModelFacts> inspect_model(const ModelEntry& entry);
 
+/// What would compute the model, by its header; loads nothing. Errors: those of GgufFile::open and
+/// choose_engine().
+Expected<EngineChoice> plan_model(const ModelEntry& entry, const EngineWish& wish,
+                                  const EngineStock& stock);
+
 struct LoadSettings {
+    EngineWish wish = {};
+    KvType kv_type = KvType::F16;  // of llama.cpp
     NativeSettings native;
     EngineSettings engine;  // model and end_tokens are filled from the entry and the file
 };
 
-/// Opens a GGUF file and puts tokenizer, template, weights and scheduler together. A path "fake"
-/// gives the fake runner, for trying everything but the model. A file without a vocabulary takes
-/// token ids only.
-Expected<std::shared_ptr<Engine>> load_engine(const ModelEntry& entry, const LoadSettings& settings,
-                                              const Clock& clock, Metrics& metrics);
+/// Opens a GGUF file, chooses what computes it, and puts tokenizer, template, runner and scheduler
+/// together. Where a GPU fails, the CPU takes over, with a line in the log. A path "fake" gives the
+/// fake runner, for trying everything but the model. A file without a vocabulary takes token ids
+/// only.
+Expected<LoadedModel> load_engine(const ModelEntry& entry, const LoadSettings& settings,
+                                  const Clock& clock, Metrics& metrics);
 
 }  // namespace dunlin

@@ -104,11 +104,22 @@ Expected<ModelEntry> choose_model(const Settings& settings, std::string_view giv
 LoadSettings load_settings_of(const Settings& settings, const ModelEntry& entry) {
     LoadSettings load{.native = settings.native, .engine = settings.engine};
     load.engine.response_tokens_max = settings.api.response_tokens_max;
+    load.wish.engine = settings.engine_name;
+    load.wish.device = settings.device;
+    std::string kv_type = settings.kv_type;
+    SettingValue layers = settings.device_layers;
     for (const ModelSettings& model : settings.models) {
         if (model.id != entry.id || model.path != entry.path) continue;
         if (model.context_tokens_max > 0) load.native.context_tokens_max = model.context_tokens_max;
         if (model.kv_tokens > 0) load.native.kv_tokens = model.kv_tokens;
+        if (model.engine != kSame) load.wish.engine = model.engine;
+        if (model.device != kSame) load.wish.device = model.device;
+        if (model.kv_type != kSame) kv_type = model.kv_type;
+        if (model.device_layers != SettingValue(std::string(kSame))) layers = model.device_layers;
     }
+    if (kv_type == "q8_0") load.kv_type = KvType::Q8_0;
+    if (const auto* number = std::get_if<int64_t>(&layers))
+        load.wish.device_layers = static_cast<uint32_t>(*number);
     return load;
 }
 

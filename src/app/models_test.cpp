@@ -104,6 +104,36 @@ TEST_F(ModelsTest, AModelsOwnSettingsGoBeforeTheCommonOnes) {
     EXPECT_EQ(b.native.kv_tokens, 80U);
 }
 
+TEST_F(ModelsTest, AModelsOwnEngineGoesBeforeTheCommonOne) {
+    const LoadSettings plain = load_settings_of(settings_, {"a", "/a", ""});
+    EXPECT_EQ(plain.wish.engine, "auto");
+    EXPECT_EQ(plain.wish.device, "auto");
+    EXPECT_FALSE(plain.wish.device_layers);
+    EXPECT_EQ(plain.kv_type, KvType::F16);
+
+    settings_.engine_name = "llama.cpp";
+    settings_.device = "cuda";
+    settings_.device_layers = int64_t{5};
+    settings_.kv_type = "q8_0";
+    settings_.models = {{.id = "a", .path = "/a"},
+                        {.id = "b",
+                         .path = "/b",
+                         .engine = "native",
+                         .device = "cpu",
+                         .kv_type = "f16",
+                         .device_layers = std::string("auto")}};
+    const LoadSettings same = load_settings_of(settings_, {"a", "/a", ""});
+    EXPECT_EQ(same.wish.engine, "llama.cpp");
+    EXPECT_EQ(same.wish.device, "cuda");
+    EXPECT_EQ(same.wish.device_layers, 5U);
+    EXPECT_EQ(same.kv_type, KvType::Q8_0);
+    const LoadSettings own = load_settings_of(settings_, {"b", "/b", ""});
+    EXPECT_EQ(own.wish.engine, "native");
+    EXPECT_EQ(own.wish.device, "cpu");
+    EXPECT_FALSE(own.wish.device_layers);
+    EXPECT_EQ(own.kv_type, KvType::F16);
+}
+
 TEST(TokenIds, AreWholeNumbersBetweenCommas) {
     EXPECT_EQ(parse_token_ids("1, 2,3"), (std::vector<TokenId>{1, 2, 3}));
     for (const char* bad : {"", ",", "1,", "1,,2", "-1", "1.5", "x", "99999999999"})

@@ -170,8 +170,10 @@ class LocalRegistry final : public Registry {
 
     void load(Model& model) {
         const int64_t began = clock_.now_us();
-        auto engine = settings_.load(model.entry);
-        if (!engine) engine = std::unexpected(as_load_error(model.entry.id, engine.error()));
+        auto loaded = settings_.load(model.entry);
+        Expected<std::shared_ptr<Engine>> engine =
+            loaded ? Expected<std::shared_ptr<Engine>>(loaded->engine)
+                   : std::unexpected(as_load_error(model.entry.id, loaded.error()));
         const double load_ms = static_cast<double>(clock_.now_us() - began) / 1e3;
         std::vector<Acquired> waiting;
         {
@@ -183,8 +185,10 @@ class LocalRegistry final : public Registry {
                 model.info.reason.clear();
                 model.info.load_ms = load_ms;
                 model.info.capabilities = (*engine)->capabilities();
-                model.info.device = "cpu";
-                model.info.engine = "native";
+                model.info.context_tokens = model.info.capabilities->sequence_tokens_max;
+                model.info.device = loaded->device;
+                model.info.engine = loaded->engine_name;
+                model.info.why = loaded->why;
             } else {
                 model.info.reason = engine.error().message;
             }
@@ -197,8 +201,9 @@ class LocalRegistry final : public Registry {
                 .observe(load_ms / 1e3);
             log_info("registry", "model loaded",
                      {{"model", model.entry.id},
-                      {"engine", model.info.engine},
-                      {"device", model.info.device},
+                      {"engine", loaded->engine_name},
+                      {"device", loaded->device},
+                      {"why", loaded->why},
                       {"load_ms", load_ms}});
         } else {
             log_error("registry", "a model failed to load",

@@ -26,6 +26,13 @@ struct ModelFacts {
     uint32_t context_tokens = 0;
 };
 
+/// What loading a model gives, and what /models says of it.
+struct LoadedModel {
+    std::shared_ptr<Engine> engine;
+    std::string engine_name, device;  // "native", "cpu"
+    std::string why;                  // these: one sentence
+};
+
 struct RegistrySettings {
     std::vector<ModelEntry> models;
     std::string default_model;
@@ -34,7 +41,7 @@ struct RegistrySettings {
     /// Reads a file's header. Called at construction for entries with a path.
     std::function<Expected<ModelFacts>(const ModelEntry&)> inspect;
     /// Loads a model; on a thread of its own, never twice at once for one entry.
-    std::function<Expected<std::shared_ptr<Engine>>(const ModelEntry&)> load;
+    std::function<Expected<LoadedModel>(const ModelEntry&)> load;
 };
 
 std::unique_ptr<Registry> make_registry(RegistrySettings settings, const Clock& clock,

@@ -47,7 +47,7 @@ TEST(LocalRegistry, RemembersAFailedLoadAndTriesAgain) {
     Metrics metrics;
     auto settings = settings_with(10, 10);
     int tries = 0;
-    settings.load = [&](const ModelEntry&) -> Expected<std::shared_ptr<Engine>> {
+    settings.load = [&](const ModelEntry&) -> Expected<LoadedModel> {
         return fail(Code::Unsupported, "try " + std::to_string(++tries));
     };
     const auto registry = make_registry(std::move(settings), system_clock(), metrics);

@@ -27,12 +27,13 @@ struct ModelInfo {
     uint64_t file_bytes = 0;
     // From the file's header, once it is on disk and valid:
     std::string architecture, quantization;
-    uint32_t context_tokens = 0;
+    uint32_t context_tokens = 0;  // once loaded: what a request may have
     uint64_t parameters = 0;
     // Once loaded:
     std::optional<double> load_ms;
     std::optional<Capabilities> capabilities;
     std::string device, engine;  // "cpu", "native"
+    std::string why;             // these, in one sentence
 };
 
 /// The models this server knows. Loads one lazily at the first request that names it, once

@@ -1,4 +1,5 @@
-"""Starts the real binary on a free port. DUNLIN_BINARY names it; DUNLIN_MODEL a real model file."""
+"""Starts the real binary on a free port. DUNLIN_BINARY names it; DUNLIN_MODEL a real model file; DUNLIN_ENGINE, no setting
+but the tests' own, the engine that the servers are to compute it with."""
 
 import os
 import pathlib
@@ -14,6 +15,7 @@ from openai import OpenAI
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODEL = os.environ.get("DUNLIN_MODEL", "fake")
+ENGINE = os.environ.get("DUNLIN_ENGINE", "auto")
 
 # What the developer has set for himself must not change the tests.
 os.environ["XDG_CONFIG_HOME"] = "/nonexistent"
@@ -45,7 +47,8 @@ class Server:
         self.process = subprocess.Popen(
             [*inside, binary(), "serve", *named, "--port", str(self.port)],
             stdout=self.log, stderr=subprocess.STDOUT,
-            env={**os.environ, "DUNLIN_SERVER__DATA_DIR": str(folder / "data"), **environment})
+            env={**os.environ, "DUNLIN_SERVER__DATA_DIR": str(folder / "data"),
+                 "DUNLIN_MODELS__ENGINE": ENGINE, **environment})
 
     @property
     def url(self):

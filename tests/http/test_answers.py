@@ -5,6 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import openai
 import pytest
 
+from conftest import ENGINE
+
 HELLO = [{"role": "user", "content": "Hello"}]
 
 
@@ -18,6 +20,14 @@ def test_models(client, model):
     with pytest.raises(openai.NotFoundError) as error:
         client.models.retrieve("no/such")
     assert error.value.code == "model_not_found"
+
+
+def test_a_loaded_model_tells_what_computes_it(client, model):
+    ask(client, model)
+    told = client.models.retrieve(model)
+    assert told.engine == ("fake" if model == "fake" else "native" if ENGINE == "auto" else ENGINE)
+    assert told.device and told.why and told.sequences_max >= 1 and told.context_tokens > 0
+    assert told.batch_invariant is told.shares_prefixes is (told.engine != "llama.cpp")
 
 
 def test_chat(client, model):

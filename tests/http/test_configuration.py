@@ -74,7 +74,11 @@ BAD_FILES = [
     ("[server]\nallowed_hosts = [1]", 2, "a list of host names"),
     ("[server]\nallowed_hosts = [\"http://a\"]", 2, "host names without ports"),
     ("[server]\nidle_timeout_s = 0", 2, "from 1 to 86400"),
-    ("[models]\ndevice = \"cuda\"", 2, "\"auto\", \"cpu\""),
+    ("[models]\ndevice = \"gpu\"", 2, "\"auto\", \"cpu\", \"cuda\""),
+    ("[models]\nengine = \"llamacpp\"", 2, "\"native\", \"llama.cpp\""),
+    ("[models]\ndevice_layers = 1001", 2, "\"auto\", or a whole number from 0 to 1000"),
+    ("[models]\ndevice_layers = \"7\"", 2, "write 7"),
+    ("[models]\nkv_type = \"f32\"", 2, "\"f16\", \"q8_0\""),
     ("[models]\nthreads = 100000", 2, "from 0 to 256"),
     ("[models]\nkv_tokens = 9223372036854775807", 2, "0, or a whole number from 16 to 16777216"),
     ("[models]\ncontext_tokens_max = 1", 2, "0, or a whole number from 16"),
@@ -97,6 +101,8 @@ BAD_FILES = [
     ("[[model]]\nid = \"\"\npath = \"/\"", 2, "1 to 256 bytes"),
     (GOOD_MODEL + "context = 1", 4, "model.context: there is no such setting"),
     (GOOD_MODEL + "context_tokens_max = -1", 4, "from 16 to 16777216"),
+    (GOOD_MODEL + "engine = \"\"", 4, "\"same\", or one of \"auto\""),
+    (GOOD_MODEL + "device_layers = \"all\"", 4, "\"same\", \"auto\", or a whole number"),
     (GOOD_MODEL + GOOD_MODEL, 4, "\"a\" is listed already, at "),
     ("a = " + "[" * 1000, 1, "nested"),
     (".".join("a" * 400) + " = 1", 1, "no such section"),
@@ -153,8 +159,8 @@ def test_bad_variables_and_flags_are_named():
     assert "DUNLIN_NO__SUCH: there is no such setting" in refused(
         "serve", env={"DUNLIN_NO__SUCH": "1"})
     assert "--port: server.port: \"-1\" is not" in refused("serve", "--port", "-1")
-    assert "--device: models.device: \"cuda\" is not one of \"auto\", \"cpu\"" in refused(
-        "serve", "--device", "cuda")
+    assert "--device: models.device: \"gpu\" is not one of \"auto\", \"cpu\"" in refused(
+        "serve", "--device", "gpu")
     assert "set server.allow_unauthenticated_network = true" in refused("serve", "--host", "0.0.0.0")
     err = refused("serve", "--port", "x", "--threads", "y", env={"DUNLIN_LIMITS__QUEUE_MAX": "0"})
     assert len(err.splitlines()) == 4
@@ -287,6 +293,62 @@ def test_inspect_shows_what_is_in_a_file():
         math.prod(tensor["shape"]) for tensor in shown["tensors"])
     code, out, err, _ = run("inspect", __file__)
     assert code == 1 and not out and "not a GGUF file" in err
+
+
+def doctor(*arguments, code=0):
+    got, out, err, _ = run("doctor", *arguments)
+    assert got == code and not err, (out, err)
+    return out
+
+
+def test_doctor_tells_what_would_compute_the_model(tmp_path):
+    data = ["--data-dir", tmp_path / "data"]
+    told = json.loads(doctor("--json", "--model", TINY, *data))
+    assert told["able"] and told["model"]["engine"] == "native" and told["model"]["device"] == "cpu"
+    assert told["model"]["why"] and told["model"]["problem"] is None
+    assert told["model"]["file_bytes"] == TINY.stat().st_size and told["cores"] >= 1
+    assert told["instruction_set_in_use"] in told["instruction_sets"] and told["memory_bytes"] > 0
+    assert told["engines"][0] == "native" and run("--version")[1].split()[1] == told["version"]
+    assert all(one["name"] and one["kind"] and one["description"] for one in told["devices"])
+    assert told["data_folder"] == {"path": str(tmp_path / "data"), "problem": None}
+    text = doctor("--model", TINY, *data)
+    assert "The model can be served" in text and str(TINY) in text and told["version"] in text
+    assert json.loads(doctor("--json", "--model", "fake", *data))["model"]["engine"] == "fake"
+    assert not (tmp_path / "data").exists()
+
+
+def test_doctor_tells_what_is_missing(tmp_path):
+    cut = tmp_path / "cut.gguf"
+    cut.write_bytes(TINY.read_bytes()[:1000])
+    for arguments, what in [
+            (["--model", cut], str(cut)),
+            (["--model", TINY, "--engine", "native", "--device", "cuda"], "computes on the CPU"),
+            (["--model", TINY, "--device", "cuda77"], "no device \"cuda77\""),
+            (["--model", TINY, "--data-dir", cut], "is not a folder"),
+            (["--model", TINY, "--data-dir", cut / "below"], "Not a directory"),
+            (["--model", TINY, "--data-dir", "/proc/dunlin"], "/proc: ")]:
+        if "--data-dir" not in arguments:
+            arguments = [*arguments, "--data-dir", tmp_path]
+        text = doctor(*arguments, code=1)
+        assert "NO: " in text and what in text and "cannot be served" in text
+        told = json.loads(doctor("--json", *arguments, code=1))
+        assert not told["able"]
+        assert what in (told["model"]["problem"] or "") + (told["data_folder"]["problem"] or "")
+
+
+def test_an_architecture_that_native_lacks_needs_the_other_engine(tmp_path):
+    other = tmp_path / "other.gguf"
+    other.write_bytes(TINY.read_bytes().replace(b"llama", b"other"))
+    assert "does not know the architecture \"other\"" in run("generate", "--model", other, "--tokens", "1",
+                                                             "--engine", "native")[2]
+    code, out, err, _ = run("generate", "--model", other, "--tokens", "1")
+    assert code == 1 and not out and len(err.splitlines()) <= 2
+    if "llama.cpp" not in json.loads(doctor("--json", "--model", "fake", "--data-dir", tmp_path))["engines"]:
+        assert "scripts/build full" in err
+        for flags, what in [(["--engine", "llama.cpp"], "scripts/build full"), (["--device", "cuda"], "finds here: cpu")]:
+            for command in (["generate", "--tokens", "1"], ["serve", "--port", "0", "--data-dir", tmp_path]):
+                code, _, err, _ = run(*command, "--model", TINY, *flags)
+                assert code == 1 and what in err and len(err.splitlines()) == 1
 
 
 def test_tokenize_and_back():

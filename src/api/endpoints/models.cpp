@@ -17,8 +17,14 @@ Json model_json(const ModelInfo& model) {
         .set("parameters", model.parameters)
         .set("file_bytes", model.file_bytes)
         .set("load_ms", model.load_ms ? Json(*model.load_ms) : Json())
-        .set("device", model.device)
-        .set("engine", model.engine);
+        .set("device", or_null(model.device))
+        .set("engine", or_null(model.engine))
+        .set("why", or_null(model.why));
+    // What a client can rely on, which differs between engines.
+    const auto& can = model.capabilities;
+    out.set("sequences_max", can ? Json(can->sequences_max) : Json())
+        .set("batch_invariant", can ? Json(can->batch_invariant) : Json())
+        .set("shares_prefixes", can ? Json(can->shares_prefixes) : Json());
     return out;
 }
 

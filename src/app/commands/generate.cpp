@@ -130,15 +130,15 @@ void generate(const CommandFlags& flags, const GenerateOptions& options) {
     Metrics metrics;
     const Clock& clock = system_clock();
     const int64_t began_us = clock.now_us();
-    const auto engine =
-        load_engine(entry, load_settings_of(loaded.settings, entry), clock, metrics);
-    if (!engine) exit_with(engine.error());
+    const auto model = load_engine(entry, load_settings_of(loaded.settings, entry), clock, metrics);
+    if (!model) exit_with(model.error());
+    const auto& engine = model->engine;
     const double load_ms = static_cast<double>(clock.now_us() - began_us) / 1e3;
-    auto prepared = (*engine)->prepare(request, {});
+    auto prepared = engine->prepare(request, {});
     if (!prepared) exit_with(prepared.error());
     const auto ids = (*prepared)->prompt_ids();
     const std::vector<TokenId> prompt(ids.begin(), ids.end());
-    const auto log = (*engine)->submit(std::move(*prepared), {});
+    const auto log = engine->submit(std::move(*prepared), {});
     const Outcome outcome = follow(*log, !options.json);
     if (options.json)
         print_answer(prompt, outcome, options.logprobs.has_value(), load_ms);

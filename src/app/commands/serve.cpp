@@ -37,6 +37,18 @@ RegistrySettings registry_settings(const Settings& settings, const ModelEntry& c
     return out;
 }
 
+/// Ends the program where the file is broken or cannot be computed as the settings say, rather than
+/// answer each request with it.
+void check_model(const Settings& settings, const ModelEntry& entry) {
+    if (const auto facts = inspect_model(entry); !facts) exit_with(facts.error());
+    // Devices matter here only where one is named: asking for them takes time.
+    const EngineWish wish = load_settings_of(settings, entry).wish;
+    const EngineStock stock =
+        engine_stock(wish.device == "auto" ? EngineWish{.device = "cpu"} : wish);
+    if (const auto plan = plan_model(entry, wish, stock); !plan)
+        exit_with({plan.error().code, entry.path + ": " + plan.error().message});
+}
+
 /// What [[key]] lists, for the server.
 std::vector<Key> keys_of(const Settings& settings) {
     std::vector<Key> out;
@@ -52,8 +64,7 @@ void serve(const CommandFlags& flags) {
     const LoadedSettings loaded = load_or_exit(flags);
     const Settings& settings = loaded.settings;
     const ModelEntry chosen = choose_or_exit(flags, settings);
-    if (!chosen.path.empty())
-        if (const auto facts = inspect_model(chosen); !facts) exit_with(facts.error());
+    if (!chosen.path.empty()) check_model(settings, chosen);
     set_log_level(settings.log_level);
     if (!loaded.config_path.empty())
         log_info("app", "settings read", {{"file", loaded.config_path}});

@@ -93,7 +93,8 @@ hashes, so a key that is lost cannot be found again.
 /// Whether a [[model]] or [[key]] may leave it out.
 template <class Owner>
 bool has_default(const SettingRow<Owner>& row) {
-    return row.rule.kind == Rule::Kind::Integer || row.rule.kind == Rule::Kind::Toggle;
+    return row.rule.kind == Rule::Kind::Integer || row.rule.kind == Rule::Kind::Toggle ||
+           !row.rule.words.empty();
 }
 
 template <class Owner>

@@ -61,6 +61,17 @@ bool is_name(const std::string& name) {
     return !name.empty() && name.size() <= 256;
 }
 
+/// "auto", "cpu", a kind, or one of that kind: "cuda1".
+bool is_device(std::string_view text) {
+    if (text == "auto" || text == "cpu") return true;
+    const auto digits = text.find_first_of("0123456789");
+    const auto kind = text.substr(0, digits);
+    const auto number = digits == text.npos ? "" : text.substr(digits);
+    return std::find(std::begin(kDeviceKinds), std::end(kDeviceKinds), kind) !=
+               std::end(kDeviceKinds) &&
+           number.size() <= 3 && number.find_first_not_of("0123456789") == number.npos;
+}
+
 std::optional<SettingValue> parse_names(std::string_view text) {
     std::map<std::string, std::string, std::less<>> out;
     while (!text.empty()) {
@@ -131,6 +142,8 @@ std::string toml_literal(const SettingValue& value) {
 }
 
 bool Rule::allows(const SettingValue& value) const {
+    if (const auto* word = std::get_if<std::string>(&value))
+        if (std::find(words.begin(), words.end(), *word) != words.end()) return true;
     if (kind == Kind::Toggle) return std::holds_alternative<bool>(value);
     if (kind == Kind::Integer) {
         const auto* number = std::get_if<int64_t>(&value);
@@ -160,6 +173,8 @@ bool Rule::allows(const SettingValue& value) const {
     switch (kind) {
         case Kind::Choice:
             return std::find(choices.begin(), choices.end(), *text) != choices.end();
+        case Kind::Device:
+            return is_device(*text);
         case Kind::Address:
             return is_address(*text);
         case Kind::File:
@@ -175,6 +190,13 @@ bool Rule::allows(const SettingValue& value) const {
 }
 
 std::string Rule::describe() const {
+    if (!words.empty()) {
+        Rule other = *this;
+        other.words = {};
+        std::string out;
+        for (const auto word : words) out += in_quotes(word) + ", ";
+        return out + "or " + other.describe();
+    }
     switch (kind) {
         case Kind::Toggle:
             return "true or false";
@@ -188,6 +210,11 @@ std::string Rule::describe() const {
             for (const auto choice : choices)
                 out += (choice == choices.front() ? " " : ", ") + in_quotes(choice);
             return out;
+        }
+        case Kind::Device: {
+            std::string out = "one of \"auto\", \"cpu\"";
+            for (const auto known : kDeviceKinds) out += ", " + in_quotes(known);
+            return out + ", or a device as dunlin doctor names it, such as \"cuda0\"";
         }
         case Kind::Text:
             return "a text of " + std::to_string(least) + " to " + std::to_string(most) + " bytes";
@@ -211,6 +238,7 @@ std::string Rule::describe() const {
 }
 
 std::optional<SettingValue> Rule::parse(std::string_view text) const {
+    if (std::find(words.begin(), words.end(), text) != words.end()) return std::string(text);
     switch (kind) {
         case Kind::Toggle:
             if (text == "true") return true;

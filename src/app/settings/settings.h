@@ -20,12 +20,21 @@
 
 namespace dunlin {
 
+/// The value of one setting, whatever it came from.
+using SettingValue = std::variant<bool, int64_t, double, std::string, std::vector<std::string>,
+                                  std::map<std::string, std::string, std::less<>>>;
+
+/// In a [[model]]: as [models] says.
+inline constexpr std::string_view kSame = "same";
+
 /// One [[model]].
 struct ModelSettings {
     std::string id, path;
     uint32_t context_tokens_max = 0;  // 0: as [models] says
     uint64_t kv_tokens = 0;           // 0: as [models] says
-    std::string where = {};           // "config.toml:12", for messages
+    std::string engine{kSame}, device{kSame}, kv_type{kSame};
+    SettingValue device_layers = std::string(kSame);  // or "auto", or a number
+    std::string where = {};                           // "config.toml:12", for messages
 };
 
 /// One [[key]].
@@ -47,7 +56,8 @@ struct Settings {
     LogLevel log_level = LogLevel::Info;
     bool allow_unauthenticated_network = false;
     uint32_t drain_s = 30;
-    std::string device = "auto";
+    std::string engine_name = "auto", device = "auto", kv_type = "f16";
+    SettingValue device_layers = std::string("auto");  // or a number
     std::string default_model;
     std::string models_folder;
     std::map<std::string, std::string, std::less<>> aliases;
@@ -56,12 +66,10 @@ struct Settings {
     std::vector<KeySettings> keys;
 };
 
-/// The value of one setting, whatever it came from.
-using SettingValue = std::variant<bool, int64_t, double, std::string, std::vector<std::string>,
-                                  std::map<std::string, std::string, std::less<>>>;
-
 inline constexpr std::string_view kLogLevels[] = {"debug", "info", "warning", "error", "off"};
-inline constexpr std::string_view kDevices[] = {"auto", "cpu"};
+inline constexpr std::string_view kEngines[] = {"auto", "native", "llama.cpp"};
+inline constexpr std::string_view kDeviceKinds[] = {"cuda", "rocm", "vulkan", "metal"};
+inline constexpr std::string_view kKvTypes[] = {"f16", "q8_0"};
 inline constexpr std::string_view kAuthentications[] = {"auto", "on", "off"};
 inline constexpr std::string_view kOverlong[] = {"refuse", "trim"};
 
@@ -72,6 +80,7 @@ struct Rule {
         Integer,
         Number,
         Choice,
+        Device,
         Text,
         Address,
         HostNames,
@@ -84,7 +93,8 @@ struct Rule {
     Kind kind = Kind::Toggle;
     int64_t least = 0, most = 0;  // of a number, or of a text's length in bytes
     std::span<const std::string_view> choices = {};
-    bool or_zero = false;  // an integer may be 0 although `least` is above
+    bool or_zero = false;                          // an integer may be 0 although `least` is above
+    std::span<const std::string_view> words = {};  // allowed in place of such a value
 
     /// Whether the value has this kind and lies in its range. Looks at no file.
     bool allows(const SettingValue& value) const;

@@ -82,13 +82,15 @@ std::string other_value(const Rule& rule, const SettingValue& value) {
         case Rule::Kind::Toggle:
             return std::get<bool>(value) ? "false" : "true";
         case Rule::Kind::Integer:
-            return std::to_string(std::get<int64_t>(value) == rule.most ? rule.least : rule.most);
+            return std::to_string(value == SettingValue(rule.most) ? rule.least : rule.most);
         case Rule::Kind::Number:
             return "0.125";
         case Rule::Kind::Choice:
             return std::string(rule.choices.back() == std::get<std::string>(value)
                                    ? rule.choices.front()
                                    : rule.choices.back());
+        case Rule::Kind::Device:
+            return "cuda0";
         case Rule::Kind::Address:
             return "127.0.0.2";
         case Rule::Kind::HostNames:
@@ -237,6 +239,25 @@ TEST_F(SettingsTest, AuthenticationAgreesWithTheKeys) {
     EXPECT_THAT(problems("[server]\nhost = \"0.0.0.0\"\n" + keys), ElementsAre());
     EXPECT_THAT(problems("[server]\nhost = \"0.0.0.0\"\n" + key_block("a", "")),
                 ElementsAre(HasSubstr("key.sha256")));
+}
+
+TEST_F(SettingsTest, DevicesAreKindsOrNames) {
+    for (const char* device : {"auto", "cpu", "cuda", "rocm", "vulkan", "metal", "cuda0", "rocm12"})
+        EXPECT_TRUE(load_settings({.flags = {{"--device", device}}})) << device;
+    for (const char* device : {"", "gpu", "cpu0", "auto1", "CUDA", "cuda-0", "cuda0x", "cuda1234"})
+        EXPECT_FALSE(load_settings({.flags = {{"--device", device}}})) << device;
+}
+
+TEST_F(SettingsTest, LayersAreANumberOrAWord) {
+    const auto layers = [](const char* text) {
+        return load_settings({.flags = {{"--device-layers", text}}});
+    };
+    EXPECT_EQ(layers("auto")->settings.device_layers, SettingValue(std::string("auto")));
+    EXPECT_EQ(layers("0")->settings.device_layers, SettingValue(int64_t{0}));
+    for (const char* text : {"", "-1", "1001", "all", "same"}) EXPECT_FALSE(layers(text)) << text;
+    EXPECT_THAT(problems("[models]\ndevice_layers = \"7\"\n"),
+                ElementsAre("c.toml:2: models.device_layers: \"7\" is not \"auto\", or a whole "
+                            "number from 0 to 1000; write 7"));
 }
 
 TEST_F(SettingsTest, NamesMustBeListed) {

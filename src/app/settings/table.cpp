@@ -20,6 +20,16 @@ constexpr Rule zero_or(int64_t least, int64_t most) {
 constexpr Rule one_of(std::span<const std::string_view> choices) {
     return {.kind = Rule::Kind::Choice, .choices = choices};
 }
+constexpr Rule device() {
+    return {.kind = Rule::Kind::Device};
+}
+constexpr std::string_view kAutoWord[] = {"auto"};
+constexpr std::string_view kSameWord[] = {kSame};
+constexpr std::string_view kSameOrAutoWords[] = {kSame, "auto"};
+constexpr Rule or_word(std::span<const std::string_view> words, Rule rule) {
+    rule.words = words;
+    return rule;
+}
 constexpr Rule text(int64_t least, int64_t most) {
     return {.kind = Rule::Kind::Text, .least = least, .most = most};
 }
@@ -71,6 +81,8 @@ void from_value(const SettingValue& value, T& field) {
         field = static_cast<T>(found - words.begin());
     } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
         field = static_cast<T>(std::get<int64_t>(value));
+    } else if constexpr (std::is_same_v<T, SettingValue>) {
+        field = value;
     } else {
         field = std::get<T>(value);
     }
