@@ -57,6 +57,7 @@ struct Step {
 struct MemoryReport {
     uint64_t weights_bytes = 0, kv_total_bytes = 0, kv_used_bytes = 0, kv_cached_bytes = 0;
     uint64_t scratch_bytes = 0;
+    uint64_t device_bytes = 0;  // of weights, KV and scratch, what lies on a device beside the CPU
 };
 
 /// The one door to computing: one loaded model. All calls come from the engine's thread but those
