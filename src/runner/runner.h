@@ -121,8 +121,9 @@ class Runner {
 
     /// Waits for the step and returns its outputs: for each span in batch order its last `outputs`
     /// tokens, ascending. Every length has then grown by its span. On an error (Cancelled,
-    /// DeviceLost, OutOfMemory) some spans may have been computed, or the beginnings of some: ask
-    /// length() of each sequence. REQUIRES: the step that was launched last, not collected yet.
+    /// DeviceLost, OutOfMemory) some spans may have been computed, or the beginnings of some, and a
+    /// state that cannot be rolled back may be lost where the device failed: ask length() of each
+    /// sequence. REQUIRES: the step that was launched last, not collected yet.
     virtual Expected<Step> collect(StepId step) = 0;
 
     /// [any thread] The step in flight ends soon, its collect() with Cancelled. Best effort.

@@ -167,7 +167,7 @@ llama_context* make_context(llama_model* model, const LlamaCppSettings& settings
     params.abort_callback = [](void* data) {
         auto& seen = *static_cast<Signals*>(data);
         seen.progress.fetch_add(1, std::memory_order_relaxed);
-        return seen.cancelled.load(std::memory_order_relaxed);
+        return !seen.whole_calls && seen.cancelled.load(std::memory_order_relaxed);
     };
     try {
         return llama_init_from_model(model, params);
@@ -286,6 +286,7 @@ Expected<LlamaCppModel> load_llamacpp(const std::string& path, const LlamaCppSet
     if (!made.threads) return fail(Code::OutOfMemory, "llama.cpp cannot start its threads");
     llama_attach_threadpool(made.context.get(), made.threads.get(), made.threads.get());
     made.capabilities = capabilities_of(made, settings);
+    made.signals->whole_calls = made.capabilities.rollback_max == 0;
     if (!warm_up(made, *where))
         return fail(Code::DeviceLost, "llama.cpp cannot compute " + path + " on \"" +
                                           settings.device + "\": " + take_llamacpp_error());

@@ -23,6 +23,7 @@ struct FreeLlamaCpp {
 
 /// Set from any thread, read by the library between the operations of a step on the CPU.
 struct Signals {
+    bool whole_calls = false;  // a call of the library is not broken off: its state would be lost
     std::atomic<bool> cancelled{false};
     std::atomic<uint64_t> progress{0};
 };

@@ -84,19 +84,23 @@ class LlamaCppRunner final : public Runner {
         if (auto refused = check_batch(batch, capabilities_,
                                        [this](SeqId seq) { return sequences_.reserved(seq); }))
             return std::unexpected(std::move(*refused));
-        gather(batch);
         const auto begin = std::chrono::steady_clock::now();
         signals_.cancelled.store(false, std::memory_order_relaxed);
-        const int32_t result = decode();
-        if (result == 1) return fail(Code::NoRoom, "llama.cpp found no room for the batch");
         failure_.reset();
-        if (result == 2)
-            failure_ = Error{Code::Cancelled, "the step was cancelled"};
-        else if (result != 0)
-            failure_ = Error{made_.memory.device_bytes > 0 ? Code::DeviceLost : Code::Internal,
-                             "llama.cpp failed: " + take_llamacpp_error()};
-        for (const Span& span : batch.spans) sequences_.append(span.seq, computed(span));
-        if (!failure_) attach_logits();
+        outputs_.clear();
+        kept_logits_.clear();
+        if (!alone_) {
+            if (compute(batch.spans) == 1)
+                return fail(Code::NoRoom, "llama.cpp found no room for the batch");
+        } else {
+            for (const Span& span : batch.spans) {
+                if (failure_) break;
+                if (signals_.cancelled.load(std::memory_order_relaxed))
+                    failure_ = Error{Code::Cancelled, "the step was cancelled"};
+                else
+                    compute({&span, 1});
+            }
+        }
         compute_us_ = static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
                                                 std::chrono::steady_clock::now() - begin)
                                                 .count());
@@ -121,11 +125,29 @@ class LlamaCppRunner final : public Runner {
     }
 
  private:
-    void gather(const Batch& batch) {
+    /// One call of the library. Returns what that said; sets failure_ where it failed.
+    int32_t compute(std::span<const Span> spans) {
+        const size_t first_output = outputs_.size();
+        gather(spans);
+        const int32_t result = decode();
+        if (result == 1) {
+            failure_ = Error{Code::OutOfMemory, "llama.cpp found no room for the batch"};
+            return result;
+        }
+        if (result == 2)
+            failure_ = Error{Code::Cancelled, "the step was cancelled"};
+        else if (result != 0)
+            failure_ = Error{made_.memory.device_bytes > 0 ? Code::DeviceLost : Code::Internal,
+                             "llama.cpp failed: " + take_llamacpp_error()};
+        for (const Span& span : spans) settle(span);
+        if (!failure_) attach_logits(first_output);
+        return result;
+    }
+
+    void gather(std::span<const Span> spans) {
         arrays_.clear();
-        outputs_.clear();
         output_rows_.clear();
-        for (const Span& span : batch.spans) {
+        for (const Span& span : spans) {
             const uint32_t position = sequences_.length(span.seq);
             const SlotId slot = sequences_.slot(span.seq);
             for (uint32_t i = 0; i < span.tokens.size(); ++i) {
@@ -147,21 +169,31 @@ class LlamaCppRunner final : public Runner {
         }
     }
 
-    /// How much of a span has its state now: all of it, or after a failure what the library says.
-    std::span<const TokenId> computed(const Span& span) const {
-        if (!failure_) return span.tokens;
-        const auto slot = static_cast<llama_seq_id>(sequences_.slot(span.seq));
-        const int64_t there = int64_t{llama_memory_seq_pos_max(memory_, slot)} + 1;
+    /// Notes how much of a span has its state now: all of it, or after a failure what the library
+    /// says. A recurrent state that a failed step has touched is neither the old nor the new one.
+    void settle(const Span& span) {
+        if (!failure_) return sequences_.append(span.seq, span.tokens);
+        const SlotId slot = sequences_.slot(span.seq);
+        if (capabilities_.rollback_max == 0) {
+            truncate(slot, 0);
+            sequences_.trim(span.seq, 0);
+            return;
+        }
+        const int64_t there =
+            int64_t{llama_memory_seq_pos_max(memory_, static_cast<llama_seq_id>(slot))} + 1;
         const int64_t grown = there - sequences_.length(span.seq);
-        return span.tokens.first(static_cast<size_t>(
-            std::clamp<int64_t>(grown, 0, static_cast<int64_t>(span.tokens.size()))));
+        sequences_.append(span.seq, span.tokens.first(static_cast<size_t>(std::clamp<int64_t>(
+                                        grown, 0, static_cast<int64_t>(span.tokens.size())))));
     }
 
-    void attach_logits() {
-        for (size_t i = 0; i < outputs_.size(); ++i) {
-            const float* row = llama_get_logits_ith(context_, output_rows_[i]);
+    /// To the outputs from `first` on, which the last call of the library made. Where another call
+    /// follows in the step, it overwrites what this one gave.
+    void attach_logits(size_t first) {
+        for (size_t i = first; i < outputs_.size(); ++i) {
+            const float* row = llama_get_logits_ith(context_, output_rows_[i - first]);
             outputs_[i].finite = row != nullptr;
             if (row == nullptr) continue;
+            if (alone_) row = kept_logits_.emplace_back(row, row + capabilities_.vocabulary).data();
             outputs_[i].logits = {row, capabilities_.vocabulary};
             outputs_[i].finite = std::all_of(row, row + capabilities_.vocabulary,
                                              [](float x) { return std::isfinite(x); });
@@ -210,13 +242,17 @@ class LlamaCppRunner final : public Runner {
     llama_context* const context_ = made_.context.get();
     llama_memory_t const memory_ = llama_get_memory(context_);
     const int32_t window_ = llama_model_n_swa(made_.model.get());
+    // Several recurrent sequences in one call come out wrong but for the first: the state of the
+    // others is mixed up (mamba on the CPU, seen in version 0.1.161 of the crate).
+    const bool alone_ = capabilities_.rollback_max == 0;
     SlotSequences sequences_;
     const uint64_t tokens_total_ =
         uint64_t{capabilities_.sequences_max} * capabilities_.sequence_tokens_max;
     BatchArrays arrays_;
     std::vector<Output> outputs_;
-    std::vector<int32_t> output_rows_;  // of outputs_, in the batch
-    std::optional<Error> failure_;      // of the step in flight
+    std::vector<int32_t> output_rows_;             // in the batch, of the outputs of one call
+    std::vector<std::vector<float>> kept_logits_;  // where a step is several calls
+    std::optional<Error> failure_;                 // of the step in flight
     StepId step_ = 0;
     uint64_t compute_us_ = 0;
     std::atomic<uint64_t> kv_used_{0}, kv_cached_{0};  // tokens
