@@ -64,15 +64,17 @@ inline std::vector<Choice> choices(Runner& runner, std::span<const TokenId> toke
 inline void continue_greedily(Runner& runner, std::vector<TokenId>& text, uint32_t count) {
     const auto seq = runner.open({{1, 1}, {}, static_cast<uint32_t>(text.size()) + count});
     ASSERT_TRUE(seq) << seq.error().message;
-    for (uint32_t i = 0; i < count; ++i) {
-        const auto rest = std::span<const TokenId>(text).subspan(runner.length(*seq));
+    for (const size_t end = text.size() + count; text.size() < end;) {
+        auto rest = std::span<const TokenId>(text).subspan(runner.length(*seq));
+        const bool last = rest.size() <= runner.capabilities().step_tokens_max;
+        if (!last) rest = rest.first(runner.capabilities().step_tokens_max);
         ASSERT_TRUE(runner.reserve(*seq, static_cast<uint32_t>(rest.size())));
-        const Span span{*seq, rest, 1};
+        const Span span{*seq, rest, last ? 1U : 0U};
         const auto step = runner.launch({{&span, 1}});
         ASSERT_TRUE(step) << step.error().message;
         const auto done = runner.collect(*step);
         ASSERT_TRUE(done) << done.error().message;
-        text.push_back(choice(done->outputs[0].logits).token);
+        if (last) text.push_back(choice(done->outputs[0].logits).token);
     }
     runner.close(*seq, Keep::Nothing);
 }
