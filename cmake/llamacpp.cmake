@@ -26,6 +26,12 @@ if(NOT found EQUAL 1)
     message(FATAL_ERROR "${vendor_dir} should hold one llama.cpp and holds ${found}: delete the folder and configure again")
 endif()
 
+# Backends are switched on by llama.cpp's own variables: GGML_VULKAN (needs glslc and a Vulkan loader), GGML_CUDA (needs
+# nvcc; CMAKE_CUDA_ARCHITECTURES says for which cards), GGML_METAL (its default on macOS).
+if(GGML_VULKAN)
+    include(vulkan_headers)
+endif()
+
 # A function, so that what is set for llama.cpp alone is not set for us.
 function(dunlin_add_llamacpp source_dir)
     set(BUILD_SHARED_LIBS OFF)

@@ -29,6 +29,8 @@ SYSTEM = {
     "CURL": ("curl", "curl"),
     "OpenSSL": ("OpenSSL", "Apache-2.0"),
     "SQLite3": ("SQLite", "public domain"),
+    "SPIRV": None,  # headers, and only in a build with GPU kernels
+    "Vulkan": None,  # the system's loader, which such a build links
     "Threads": None,
     "GTest": None,
     "Python3": None,

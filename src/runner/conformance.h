@@ -12,6 +12,7 @@
 #include "formats/model_config.h"
 #include "gtest/gtest.h"
 #include "runner/fake/fake_runner.h"
+#include "runner/llamacpp/devices.h"
 #include "runner/llamacpp/llamacpp_runner.h"
 #include "runner/native/native_runner.h"
 #include "runner/process/process_runner.h"
@@ -117,18 +118,27 @@ inline std::vector<Subject> subjects() {
         {"NativePlain", [](bool) { return make_native("tiny_plain.gguf", 1); }},
         {"NativeQuantized", [](bool) { return make_native("tiny_quantized.gguf", 2); }}};
 #ifdef DUNLIN_LLAMACPP
-    for (const char* file : {"tiny_plain.gguf", "tiny_quantized.gguf"})
-        for (const FlashAttention flash : {FlashAttention::Off, FlashAttention::On})
-            all.push_back({std::string("LlamaCpp") + (file[5] == 'p' ? "Plain" : "Quantized") +
-                               (flash == FlashAttention::On ? "Flash" : ""),
-                           [file, flash](bool) {
-                               return unwrap(make_llamacpp_runner(
-                                   tiny(file), {.threads = 1,
-                                                .sequences_max = kSequences,
-                                                .step_tokens_max = kStepTokens,
-                                                .context_tokens_max = kSequenceTokens,
-                                                .flash_attention = flash}));
-                           }});
+    const auto library = [&](const std::string& name, const char* file, LlamaCppSettings settings) {
+        settings.threads = 1;
+        settings.sequences_max = kSequences;
+        settings.step_tokens_max = kStepTokens;
+        settings.context_tokens_max = kSequenceTokens;
+        all.push_back({"LlamaCpp" + name, [file, settings](bool) {
+                           return unwrap(make_llamacpp_runner(tiny(file), settings));
+                       }});
+    };
+    library("Plain", "tiny_plain.gguf", {.flash_attention = FlashAttention::Off});
+    library("PlainFlash", "tiny_plain.gguf", {.flash_attention = FlashAttention::On});
+    library("Quantized", "tiny_quantized.gguf", {.flash_attention = FlashAttention::Off});
+    library("QuantizedFlash", "tiny_quantized.gguf", {.flash_attention = FlashAttention::On});
+    library("Sliding", "tiny_sliding.gguf", {});
+    library("SlidingKv8", "tiny_sliding.gguf", {.kv_type = KvType::Q8_0});
+    library("Recurrent", "tiny_recurrent.gguf", {});
+    for (const LlamaCppDevice& device : llamacpp_devices()) {
+        library("PlainOn_" + device.name, "tiny_plain.gguf", {.device = device.name});
+        library("SlidingPartlyOn_" + device.name, "tiny_sliding.gguf",
+                {.device = device.name, .device_layers = 2});
+    }
     all.push_back({"HostedLlamaCpp", [](bool) {
                        return make_hosted("llama.cpp " + tiny("tiny_plain.gguf") + " " +
                                           std::to_string(kSequenceTokens) + " " +

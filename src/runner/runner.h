@@ -57,6 +57,7 @@ struct Step {
 struct MemoryReport {
     uint64_t weights_bytes = 0, kv_total_bytes = 0, kv_used_bytes = 0, kv_cached_bytes = 0;
     uint64_t scratch_bytes = 0;
+    uint64_t device_bytes = 0;  // of weights, KV and scratch, what lies on a device beside the CPU
 };
 
 /// The one door to computing: one loaded model. All calls come from the engine's thread but those
@@ -120,8 +121,9 @@ class Runner {
 
     /// Waits for the step and returns its outputs: for each span in batch order its last `outputs`
     /// tokens, ascending. Every length has then grown by its span. On an error (Cancelled,
-    /// DeviceLost, OutOfMemory) some spans may have been computed, or the beginnings of some: ask
-    /// length() of each sequence. REQUIRES: the step that was launched last, not collected yet.
+    /// DeviceLost, OutOfMemory) some spans may have been computed, or the beginnings of some, and a
+    /// state that cannot be rolled back may be lost where the device failed: ask length() of each
+    /// sequence. REQUIRES: the step that was launched last, not collected yet.
     virtual Expected<Step> collect(StepId step) = 0;
 
     /// [any thread] The step in flight ends soon, its collect() with Cancelled. Best effort.

@@ -23,7 +23,9 @@ std::vector<LlamaCppDevice> llamacpp_devices() {
         ggml_backend_dev_t device = ggml_backend_dev_get(i);
         ggml_backend_reg_t library = ggml_backend_dev_backend_reg(device);
         const std::string kind = lower(ggml_backend_reg_name(library));
-        if (kind == "cpu") continue;
+        // Beside the CPU's own: libraries that speed it up, such as a BLAS.
+        if (kind == "cpu" || ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_ACCEL)
+            continue;
         size_t free = 0, total = 0;
         ggml_backend_dev_memory(device, &free, &total);
         out.push_back({.name = lower(ggml_backend_dev_name(device)),

@@ -24,19 +24,22 @@ struct LlamaCppSettings {
     FlashAttention flash_attention = FlashAttention::Auto;
     KvType kv_type = KvType::F16;  // Q8_0 halves the memory; it needs flash attention
     std::string device = "cpu";    // or a name that llamacpp_devices() gives
-    // Layers that the device computes; the CPU computes the others. Nothing: as many as fit into
-    // what the device has free.
+    // Layers that the device computes, counted from the end, the output as the first of them; the
+    // CPU computes the others. Nothing: as many as fit into what the device has free (offload.h).
     std::optional<uint32_t> device_layers = {};
 };
 
-/// llama.cpp on the CPU: each sequence has a slot of its own, with 16-bit KV. What it cannot
-/// promise it declares: rows depend on their companions, and nothing is shared between open
-/// sequences. The library ends the process on its own assertions; every check that can be made
+/// llama.cpp: each sequence has a slot of its own. What it cannot promise it declares: rows depend
+/// on their companions, and nothing is shared between open sequences; a recurrent state cannot be
+/// rolled back. On a device cancel() has no effect until the step ends, and progress() does not
+/// grow within it. The library ends the process on its own assertions; every check that can be made
 /// before a call is made here.
 ///
 /// The file is first read by our own reader, because the library does not survive every bad one.
-/// Errors: what GgufFile::open gives; Unsupported (with the library's own reason, or that this
-/// build is without it); OutOfMemory.
+/// The model has computed a step when it is handed over.
+/// Errors: what GgufFile::open gives; Invalid (settings that cannot be, an unknown device);
+/// Unsupported (with the library's own reason, or that this build is without it); OutOfMemory;
+/// DeviceLost (the device fails at the first step).
 Expected<std::unique_ptr<Runner>> make_llamacpp_runner(const std::string& path,
                                                        const LlamaCppSettings& settings);
 

@@ -137,6 +137,7 @@ class Host {
         head.kv_used.store(memory.kv_used_bytes, std::memory_order_relaxed);
         head.kv_cached.store(memory.kv_cached_bytes, std::memory_order_relaxed);
         head.scratch.store(memory.scratch_bytes, std::memory_order_relaxed);
+        head.device.store(memory.device_bytes, std::memory_order_relaxed);
     }
 
     std::unique_ptr<Runner> runner_;

@@ -221,7 +221,8 @@ class ProcessRunner final : public Runner {
                 .kv_total_bytes = head.kv_total.load(std::memory_order_relaxed),
                 .kv_used_bytes = head.kv_used.load(std::memory_order_relaxed),
                 .kv_cached_bytes = head.kv_cached.load(std::memory_order_relaxed),
-                .scratch_bytes = head.scratch.load(std::memory_order_relaxed)};
+                .scratch_bytes = head.scratch.load(std::memory_order_relaxed),
+                .device_bytes = head.device.load(std::memory_order_relaxed)};
     }
 
  private:

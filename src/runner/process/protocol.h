@@ -66,7 +66,7 @@ struct SharedOutput {
 
 /// What begins the shared memory.
 struct Head {
-    std::atomic<uint64_t> progress, weights, kv_total, kv_used, kv_cached, scratch;
+    std::atomic<uint64_t> progress, weights, kv_total, kv_used, kv_cached, scratch, device;
     char last_words[kTextBytes];
 };
 static_assert(std::atomic<uint64_t>::is_always_lock_free);
