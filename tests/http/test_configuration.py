@@ -342,7 +342,7 @@ def test_an_architecture_that_native_lacks_needs_the_other_engine(tmp_path):
     assert "does not know the architecture \"other\"" in run("generate", "--model", other, "--tokens", "1",
                                                              "--engine", "native")[2]
     code, out, err, _ = run("generate", "--model", other, "--tokens", "1")
-    assert code == 1 and not out and len(err.splitlines()) <= 2
+    assert code == 1 and not out and ("does not know" in err or "unknown model architecture: 'other'" in err)
     if "llama.cpp" not in json.loads(doctor("--json", "--model", "fake", "--data-dir", tmp_path))["engines"]:
         assert "scripts/build full" in err
         for flags, what in [(["--engine", "llama.cpp"], "scripts/build full"), (["--device", "cuda"], "finds here: cpu")]:

@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from conftest import fake_only, real_only
+from conftest import copied_weights_only, fake_only, real_only
 from test_server import request
 
 STEP_S = 0.3
@@ -170,6 +170,7 @@ def answer_of(server):
     return json.load(ask(server, max_tokens=8, temperature=0).getresponse())["choices"][0]["message"]
 
 
+@copied_weights_only
 @real_only
 def test_a_file_cut_short_while_serving_changes_nothing(start, model_copy):
     server = start(model_copy)
@@ -191,6 +192,7 @@ def test_a_file_cut_short_before_its_load_is_refused(start, model_copy):
     assert readiness(server)[0] == 503 and request(server, "GET", "/health")[0].status == 200
 
 
+@copied_weights_only
 @real_only
 @pytest.mark.parametrize("wait_s", [0.02, 0.1, 0.3])
 def test_a_file_cut_short_during_its_load_ends_nothing(start, model_copy, wait_s):
