@@ -325,8 +325,7 @@ def test_doctor_tells_what_is_missing(tmp_path):
             (["--model", TINY, "--engine", "native", "--device", "cuda"], "computes on the CPU"),
             (["--model", TINY, "--device", "cuda77"], "no device \"cuda77\""),
             (["--model", TINY, "--data-dir", cut], "is not a folder"),
-            (["--model", TINY, "--data-dir", cut / "below"], "Not a directory"),
-            (["--model", TINY, "--data-dir", "/proc/dunlin"], "/proc: ")]:
+            (["--model", TINY, "--data-dir", cut / "below"], "Not a directory")]:
         if "--data-dir" not in arguments:
             arguments = [*arguments, "--data-dir", tmp_path]
         text = doctor(*arguments, code=1)
