@@ -8,10 +8,11 @@
 namespace dunlin {
 namespace {
 
-std::string lower(std::string text) {
+/// The library's name as people write it: in lower case, and Metal by its name.
+std::string plain(std::string text) {
     std::transform(text.begin(), text.end(), text.begin(),
                    [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-    return text;
+    return text.starts_with("mtl") ? "metal" + text.substr(3) : text;
 }
 
 }  // namespace
@@ -22,13 +23,13 @@ std::vector<LlamaCppDevice> llamacpp_devices() {
     for (size_t i = 0; i < ggml_backend_dev_count(); ++i) {
         ggml_backend_dev_t device = ggml_backend_dev_get(i);
         ggml_backend_reg_t library = ggml_backend_dev_backend_reg(device);
-        const std::string kind = lower(ggml_backend_reg_name(library));
+        const std::string kind = plain(ggml_backend_reg_name(library));
         // Beside the CPU's own: libraries that speed it up, such as a BLAS.
         if (kind == "cpu" || ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_ACCEL)
             continue;
         size_t free = 0, total = 0;
         ggml_backend_dev_memory(device, &free, &total);
-        out.push_back({.name = lower(ggml_backend_dev_name(device)),
+        out.push_back({.name = plain(ggml_backend_dev_name(device)),
                        .kind = kind,
                        .description = ggml_backend_dev_description(device),
                        .is_gpu = ggml_backend_dev_type(device) != GGML_BACKEND_DEVICE_TYPE_CPU,

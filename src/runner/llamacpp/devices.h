@@ -8,7 +8,7 @@ namespace dunlin {
 
 /// A device beside the CPU that llama.cpp can compute on.
 struct LlamaCppDevice {
-    std::string name;         // as settings write it: "cuda0", "vulkan0", "metal"
+    std::string name;         // as settings write it: "cuda0", "vulkan0", "metal0"
     std::string kind;         // "cuda", "rocm", "vulkan", "metal"
     std::string description;  // "NVIDIA GeForce RTX 4090"
     bool is_gpu = false;      // false: it only looks like one, as Mesa's lavapipe does
