@@ -34,7 +34,8 @@ std::vector<LlamaCppDevice> llamacpp_devices() {
                        .description = ggml_backend_dev_description(device),
                        .is_gpu = ggml_backend_dev_type(device) != GGML_BACKEND_DEVICE_TYPE_CPU,
                        .memory_bytes_free = free,
-                       .memory_bytes_total = total});
+                       .memory_bytes_total = total,
+                       .library_name = ggml_backend_dev_name(device)});
     }
     return out;
 }

@@ -71,7 +71,8 @@ Expected<Placement> place(const GgufFile& file, const LlamaCppSettings& settings
     ggml_backend_dev_t device = nullptr;
     for (const LlamaCppDevice& each : llamacpp_devices()) {
         known += ", " + each.name;
-        if (each.name == settings.device) device = ggml_backend_dev_by_name(each.name.c_str());
+        if (each.name == settings.device)
+            device = ggml_backend_dev_by_name(each.library_name.c_str());
     }
     if (device == nullptr)
         return fail(Code::Invalid,
