@@ -7,7 +7,7 @@
 namespace dunlin {
 namespace {
 
-constexpr uint64_t kGib = uint64_t{1} << 30;
+constexpr uint64_t kGibibyte = uint64_t{1} << 30;
 const KvShape kShape{.context_tokens = 131072, .token_bytes = uint64_t{128} << 10};  // 8B, usual
 
 std::pair<uint32_t, uint32_t> room(const NativeSettings& wanted, const KvShape& shape,
@@ -18,23 +18,25 @@ std::pair<uint32_t, uint32_t> room(const NativeSettings& wanted, const KvShape& 
 }
 
 TEST(LlamaCppRoom, IsAQuarterOfTheMemoryAndAtMostEightContexts) {
-    EXPECT_EQ(room({}, kShape, 16 * kGib), std::pair(4U, 8192U));  // 1 GiB each
-    EXPECT_EQ(room({}, kShape, 16 * kGib, KvType::Q8_0), std::pair(7U, 8192U));
-    EXPECT_EQ(room({}, kShape, 999 * kGib), std::pair(8U, 8192U));
-    EXPECT_EQ(room({}, kShape, kGib), std::pair(1U, 8192U));
+    EXPECT_EQ(room({}, kShape, 16 * kGibibyte), std::pair(4U, 8192U));  // 1 GiB each
+    EXPECT_EQ(room({}, kShape, 16 * kGibibyte, KvType::Q8_0), std::pair(7U, 8192U));
+    EXPECT_EQ(room({}, kShape, 999 * kGibibyte), std::pair(8U, 8192U));
+    EXPECT_EQ(room({}, kShape, kGibibyte), std::pair(1U, 8192U));
     EXPECT_EQ(room({}, kShape, 0), std::pair(8U, 8192U));
-    EXPECT_EQ(room({}, {}, kGib), std::pair(8U, 8192U));
-    EXPECT_EQ(room({}, {.context_tokens = 512, .token_bytes = 1}, kGib), std::pair(8U, 512U));
-    EXPECT_EQ(room({.sequences_max = 3}, kShape, 999 * kGib), std::pair(3U, 8192U));
-    EXPECT_EQ(room({.context_tokens_max = 32768}, kShape, 32 * kGib), std::pair(2U, 32768U));
+    EXPECT_EQ(room({}, {}, kGibibyte), std::pair(8U, 8192U));
+    EXPECT_EQ(room({}, {.context_tokens = 512, .token_bytes = 1}, kGibibyte), std::pair(8U, 512U));
+    EXPECT_EQ(room({.sequences_max = 3}, kShape, 999 * kGibibyte), std::pair(3U, 8192U));
+    EXPECT_EQ(room({.context_tokens_max = 32768}, kShape, 32 * kGibibyte), std::pair(2U, 32768U));
 }
 
 TEST(LlamaCppRoom, IsWhatKvTokensSays) {
-    EXPECT_EQ(room({.kv_tokens = 163840}, kShape, kGib), std::pair(20U, 8192U));
-    EXPECT_EQ(room({.kv_tokens = 163840, .sequences_max = 5}, kShape, kGib), std::pair(5U, 8192U));
-    EXPECT_EQ(room({.kv_tokens = 16, .context_tokens_max = 100}, kShape, kGib), std::pair(1U, 16U));
+    EXPECT_EQ(room({.kv_tokens = 163840}, kShape, kGibibyte), std::pair(20U, 8192U));
+    EXPECT_EQ(room({.kv_tokens = 163840, .sequences_max = 5}, kShape, kGibibyte),
+              std::pair(5U, 8192U));
+    EXPECT_EQ(room({.kv_tokens = 16, .context_tokens_max = 100}, kShape, kGibibyte),
+              std::pair(1U, 16U));
     EXPECT_EQ(room({.kv_tokens = 16777216, .sequences_max = 4096, .context_tokens_max = 16}, kShape,
-                   kGib),
+                   kGibibyte),
               std::pair(256U, 16U));
 }
 

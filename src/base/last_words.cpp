@@ -1,6 +1,5 @@
 #include "base/last_words.h"
 
-#include <algorithm>
 #include <atomic>
 
 namespace dunlin {
@@ -20,8 +19,7 @@ void say_last_words(std::string_view words) noexcept {
     char* const begin = memory_begin.exchange(nullptr, std::memory_order_acquire);
     const size_t size = memory_size.load(std::memory_order_relaxed);
     if (begin == nullptr || size == 0) return;
-    char* const end = std::copy_n(words.data(), std::min(words.size(), size - 1), begin);
-    *end = '\0';
+    begin[words.copy(begin, size - 1)] = '\0';
 }
 
 }  // namespace dunlin

@@ -13,7 +13,7 @@ struct LlamaCppDevice {
     std::string description;  // "NVIDIA GeForce RTX 4090"
     bool is_gpu = false;      // false: it only looks like one, as Mesa's lavapipe does
     uint64_t memory_bytes_free = 0, memory_bytes_total = 0;
-    std::string library_name;  // as llama.cpp itself calls it: "CUDA0", "MTL0"
+    std::string library_name = {};  // as llama.cpp itself calls it: "CUDA0", "MTL0"
 };
 
 /// What this build of llama.cpp finds here; empty without llama.cpp or for the CPU alone. Starts

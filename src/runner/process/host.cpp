@@ -14,10 +14,8 @@
 #include "base/log.h"
 #include "runner/process/protocol.h"
 
-namespace dunlin {
+namespace dunlin::process {
 namespace {
-
-using namespace process;
 
 constexpr int kWatchMs = 100;
 
@@ -168,10 +166,7 @@ int refuse(const Error& error) {
     return send_all(&hello, sizeof hello) ? 0 : 1;
 }
 
-}  // namespace
-
-int host_runner(
-    const std::function<Expected<std::unique_ptr<Runner>>(std::string_view spec)>& make) {
+int serve(const std::function<Expected<std::unique_ptr<Runner>>(std::string_view spec)>& make) {
     const auto first = Shared::map(kSharedFd, sizeof(Head));
     if (!first) return 1;
     keep_last_words(first->head().last_words);
@@ -199,6 +194,16 @@ int host_runner(
         const Reply reply = host.handle(command);
         if (!send_all(&reply, sizeof reply)) _exit(1);
     }
+}
+
+}  // namespace
+}  // namespace dunlin::process
+
+namespace dunlin {
+
+int host_runner(
+    const std::function<Expected<std::unique_ptr<Runner>>(std::string_view spec)>& make) {
+    return process::serve(make);
 }
 
 }  // namespace dunlin

@@ -22,10 +22,8 @@
 #include "runner/process/child.h"
 #include "runner/process/protocol.h"
 
-namespace dunlin {
+namespace dunlin::process {
 namespace {
-
-using namespace process;
 
 constexpr int64_t kSecondUs = 1'000'000;
 constexpr int64_t kYoungUs = 60 * kSecondUs;  // one that ends before may do so again and again
@@ -421,12 +419,16 @@ class ProcessRunner final : public Runner {
 };
 
 }  // namespace
+}  // namespace dunlin::process
+
+namespace dunlin {
 
 Expected<std::unique_ptr<Runner>> make_process_runner(const ProcessSettings& settings,
                                                       const Clock& clock) {
-    if (settings.command.empty() || settings.spec.empty() || settings.spec.size() > kSpecBytesMax)
+    if (settings.command.empty() || settings.spec.empty() ||
+        settings.spec.size() > process::kSpecBytesMax)
         return fail(Code::Invalid, "a model's process needs a command, and a text of up to 64 KiB");
-    auto runner = std::make_unique<ProcessRunner>(settings, clock);
+    auto runner = std::make_unique<process::ProcessRunner>(settings, clock);
     if (auto begun = runner->begin(); !begun) return std::unexpected(begun.error());
     return runner;
 }
