@@ -201,9 +201,10 @@ Expected<GgufValue> read_array(Cursor& cursor) {
 struct GgufFile::State {
     MappedFile file;
     uint32_t version = 0;
-    std::map<std::string_view, GgufValue> values;
-    std::map<std::string_view, TensorView> tensors;
-    std::vector<std::string_view> keys, tensor_names;
+    // Names are copied: those in the file turn to zeros where it is cut short meanwhile.
+    std::map<std::string, GgufValue, std::less<>> values;
+    std::map<std::string, TensorView, std::less<>> tensors;
+    std::vector<std::string_view> keys, tensor_names;  // in file order
 
     Expected<void> read();
     Expected<void> read_metadata(Cursor& cursor, uint64_t count);
@@ -224,9 +225,9 @@ Expected<void> GgufFile::State::read_metadata(Cursor& cursor, uint64_t count) {
         if (!value)
             return fail(value.error().code,
                         "metadata '" + std::string(*key) + "': " + value.error().message);
-        if (!values.emplace(*key, std::move(*value)).second)
-            return cursor.corrupt("the metadata key '" + std::string(*key) + "' stands twice");
-        keys.push_back(*key);
+        const auto [at, added] = values.emplace(*key, std::move(*value));
+        if (!added) return cursor.corrupt("the metadata key '" + at->first + "' stands twice");
+        keys.push_back(at->first);
     }
     return {};
 }
@@ -237,7 +238,7 @@ Expected<void> GgufFile::State::read_tensors(Cursor& cursor, uint64_t count) {
     struct Place {
         std::string_view name;
         uint64_t offset, bytes;
-        TensorView* tensor;  // found by name no more: a file that is cut short loses its names
+        TensorView* tensor;
     };
     std::vector<Place> places;
     for (uint64_t i = 0; i < count; ++i) {
@@ -268,8 +269,8 @@ Expected<void> GgufFile::State::read_tensors(Cursor& cursor, uint64_t count) {
         if (!bytes || *bytes == 0) return broken("has a shape that its type cannot have");
         const auto [at, added] = tensors.emplace(*name, tensor);
         if (!added) return broken("stands twice");
-        tensor_names.push_back(*name);
-        places.push_back({*name, *offset, *bytes, &at->second});
+        tensor_names.push_back(at->first);
+        places.push_back({at->first, *offset, *bytes, &at->second});
     }
 
     uint64_t alignment = 32;
