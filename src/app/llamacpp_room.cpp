@@ -3,26 +3,19 @@
 #include <algorithm>
 #include <string>
 
+#include "base/checked.h"
+#include "formats/kv_elements.h"
+
 namespace dunlin {
 namespace {
 
 constexpr uint64_t kContextUsual = 8192;
 constexpr uint64_t kSequencesUsual = 8;
 constexpr uint64_t kSequencesMost = 256;  // LLAMA_MAX_SEQ
-// What a file may claim without an overflow below.
-constexpr uint64_t kLayersMax = 4096, kHeadsMax = 65536, kHeadSizeMax = 65536;
 
-/// Heads of keys, of all layers together: one number, or one for each layer.
-uint64_t kv_heads(const GgufFile& file, const std::string& prefix, uint64_t layers,
-                  uint64_t heads) {
-    const std::string key = prefix + "attention.head_count_kv";
-    if (const auto* each = file.get_ints(key)) {
-        uint64_t sum = 0;
-        for (size_t i = 0; i < std::min<size_t>(each->size(), kLayersMax); ++i)
-            sum += static_cast<uint64_t>(std::clamp<int64_t>((*each)[i], 0, kHeadsMax));
-        return sum;
-    }
-    return layers * std::min(file.get_uint(key).value_or(heads), kHeadsMax);
+/// Whether the model has attention in any layer, as far as the file tells.
+bool has_heads(const GgufFile& file, const std::string& key) {
+    return file.get_ints(key) != nullptr || file.get_uint(key).value_or(0) > 0;
 }
 
 }  // namespace
@@ -30,17 +23,15 @@ uint64_t kv_heads(const GgufFile& file, const std::string& prefix, uint64_t laye
 KvShape kv_shape(const GgufFile& file) {
     const std::string prefix =
         std::string(file.get_string("general.architecture").value_or("")) + ".";
-    const auto number = [&](const char* name, uint64_t otherwise, uint64_t most) {
-        return std::min(file.get_uint(prefix + name).value_or(otherwise), most);
-    };
-    const uint64_t layers = number("block_count", 0, kLayersMax);
-    const uint64_t heads = number("attention.head_count", 0, kHeadsMax);
-    const uint64_t head =
-        heads == 0 ? 0 : number("embedding_length", 0, UINT32_MAX) / std::max<uint64_t>(heads, 1);
-    const uint64_t key = number("attention.key_length", head, kHeadSizeMax);
-    const uint64_t value = number("attention.value_length", head, kHeadSizeMax);
-    return {.context_tokens = static_cast<uint32_t>(number("context_length", 0, UINT32_MAX)),
-            .token_bytes = kv_heads(file, prefix, layers, heads) * (key + value) * 2};
+    KvShape out;
+    out.context_tokens = static_cast<uint32_t>(
+        std::min<uint64_t>(UINT32_MAX, file.get_uint(prefix + "context_length").value_or(0)));
+    if (!has_heads(file, prefix + "attention.head_count")) return out;
+    for (const uint64_t elements : kv_elements(file))
+        out.token_bytes =
+            checked_add(out.token_bytes, checked_mul(elements, uint64_t{2}).value_or(UINT64_MAX))
+                .value_or(UINT64_MAX);
+    return out;
 }
 
 void set_llamacpp_room(const NativeSettings& wanted, const KvShape& shape, uint64_t memory_bytes,

@@ -2,15 +2,13 @@
 
 #include <algorithm>
 #include <charconv>
-#include <string>
 #include <string_view>
 
 #include "base/checked.h"
+#include "formats/kv_elements.h"
 
 namespace dunlin {
 namespace {
-
-constexpr uint64_t kLayersMax = 4096;
 
 /// Sums that would overflow mean more than any device has.
 uint64_t add(uint64_t a, uint64_t b) {
@@ -30,21 +28,12 @@ uint64_t layer_of(std::string_view name, uint64_t layers) {
     return std::min(layer, layers);
 }
 
-/// A number that a file gives once or for each layer.
-uint64_t for_layer(const GgufFile& file, const std::string& key, size_t layer, uint64_t otherwise) {
-    if (const auto* each = file.get_ints(key))
-        return layer < each->size() && (*each)[layer] >= 0 ? static_cast<uint64_t>((*each)[layer])
-                                                           : 0;
-    return file.get_uint(key).value_or(otherwise);
-}
-
 }  // namespace
 
-LayerBytes layer_bytes(const GgufFile& file, const KvShape& kv) {
-    const std::string prefix =
-        std::string(file.get_string("general.architecture").value_or("")) + '.';
-    const uint64_t layers = file.get_uint(prefix + "block_count").value_or(0);
-    if (layers == 0 || layers > kLayersMax) return {};
+LayerBytes layer_bytes(const GgufFile& file, const KvTokens& kv) {
+    const std::vector<uint64_t> elements = kv_elements(file);
+    if (elements.empty()) return {};
+    const uint64_t layers = elements.size();
     LayerBytes bytes(layers + 1, 0);
     const bool tied = file.find("output.weight") == nullptr;
     for (const std::string_view name : file.names()) {
@@ -52,17 +41,9 @@ LayerBytes layer_bytes(const GgufFile& file, const KvShape& kv) {
         uint64_t& layer = bytes[layer_of(name, layers)];
         layer = add(layer, file.find(name)->data.size());
     }
-    const uint64_t hidden = file.get_uint(prefix + "embedding_length").value_or(0);
-    const std::string attention = prefix + "attention.";
-    for (size_t i = 0; i < layers; ++i) {
-        const uint64_t heads =
-            std::max<uint64_t>(1, for_layer(file, attention + "head_count", i, 1));
-        const uint64_t kv_heads = for_layer(file, attention + "head_count_kv", i, heads);
-        const uint64_t k = for_layer(file, attention + "key_length", i, hidden / heads);
-        const uint64_t v = for_layer(file, attention + "value_length", i, hidden / heads);
-        const uint64_t elements = multiply(multiply(kv_heads, add(k, v)), kv.tokens);
-        bytes[i] = add(bytes[i], multiply(elements / kv.block_elements, kv.block_bytes));
-    }
+    for (size_t i = 0; i < layers; ++i)
+        bytes[i] = add(bytes[i], multiply(multiply(elements[i], kv.tokens) / kv.block_elements,
+                                          kv.block_bytes));
     return bytes;
 }
 

@@ -19,7 +19,7 @@ using LayerBytes = std::vector<uint64_t>;
 /// driver's own, and what the desktop takes a moment later.
 inline constexpr uint64_t kOffloadMarginBytes = uint64_t{512} << 20;
 
-struct KvShape {
+struct KvTokens {
     uint64_t tokens = 0;  // of all sequences together
     // Bytes of so many elements: {1, 2} for 16 bits, {32, 34} for Q8_0.
     uint32_t block_elements = 1, block_bytes = 2;
@@ -28,7 +28,7 @@ struct KvShape {
 /// From the sizes of the file's tensors and its attention.* keys. A head that is the embedding
 /// counts again, because the device gets a copy; layers without attention are charged as if they
 /// had it. Empty for a file that does not tell how many layers it has.
-LayerBytes layer_bytes(const GgufFile& file, const KvShape& kv);
+LayerBytes layer_bytes(const GgufFile& file, const KvTokens& kv);
 
 /// The largest count of last layers that fit into `free_bytes` beside the margin and
 /// `scratch_bytes`; layers.size() if all do.
