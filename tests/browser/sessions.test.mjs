@@ -202,9 +202,14 @@ pageTest('earlier messages come when the person scrolls up, and nothing jumps', 
     assert.ok((await page.locator('ol > li').count()) <= 50);
     const main = page.locator('main');
     await main.hover();
+    // Slow enough that places are compared both while a page is under way and after it came.
+    await page.route(/\/chat\/history\/.*before=/, async (route) => {
+        await new Promise((go) => setTimeout(go, 450));
+        await route.continue();
+    });
     for (let pages = 0; pages < 40 && (await page.locator('text="question 0"').count()) === 0; ++pages) {
-        await main.evaluate((one) => (one.scrollTop = 500));
         const seen = await main.evaluate((one) => {
+            one.scrollTop = 500; // the page hears of it after this function
             const top = one.getBoundingClientRect().top;
             const item = [...one.querySelectorAll('ol > li')].find((li) => li.getBoundingClientRect().top >= top);
             window.seen = item;
