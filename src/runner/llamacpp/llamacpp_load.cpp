@@ -283,6 +283,9 @@ Expected<LlamaCppModel> load_llamacpp(const std::string& path, const LlamaCppSet
         return fail(Code::Unsupported, path + " cannot be run: it does not write, it only embeds");
     ggml_threadpool_params pool =
         ggml_threadpool_params_default(llama_n_threads(made.context.get()));
+    // How long idle threads spin. The library's default is a third of a second on some processors,
+    // in which they take cores from whoever else computes; this is a few milliseconds.
+    pool.poll = 1;
     made.threads.reset(ggml_threadpool_new(&pool));
     if (!made.threads) return fail(Code::OutOfMemory, "llama.cpp cannot start its threads");
     llama_attach_threadpool(made.context.get(), made.threads.get(), made.threads.get());
