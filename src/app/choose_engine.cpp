@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "app/hosted_devices.h"
 #include "base/log.h"
 #include "formats/model_config.h"
 #include "models/model.h"
@@ -163,7 +164,7 @@ EngineStock engine_stock(const EngineWish& wish) {
 #ifdef DUNLIN_LLAMACPP
     stock.has_llamacpp = true;
 #endif
-    if (wish.engine != "native" && wish.device != "cpu") stock.devices = llamacpp_devices();
+    if (wish.engine != "native" && wish.device != "cpu") stock.devices = find_devices();
     return stock;
 }
 

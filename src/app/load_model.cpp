@@ -31,9 +31,10 @@ std::string main_type(const GgufFile& file, uint64_t& parameters) {
     return std::string(to_string(best));
 }
 
-/// Everything that means the end of an answer: what the file names, and the usual turn ends.
-std::vector<TokenId> end_tokens(const GgufFile& file, const Tokenizer& tokenizer) {
-    std::vector<TokenId> ends;
+/// Everything that means the end of an answer: `ends`, what the file names, and the usual turn
+/// ends.
+std::vector<TokenId> end_tokens(const GgufFile& file, const Tokenizer& tokenizer,
+                                std::vector<TokenId> ends) {
     const auto add = [&](TokenId id) {
         if (id >= 0 && static_cast<uint32_t>(id) < tokenizer.size()) ends.push_back(id);
     };
@@ -84,6 +85,23 @@ Expected<EngineChoice> plan_model(const ModelEntry& entry, const EngineWish& wis
     return choose_engine(wish, needs_of(**file), stock);
 }
 
+Expected<ModelVocabulary> load_vocabulary(const ModelEntry& entry, const GgufFile& file,
+                                          const EngineWish& wish, const EngineStock& stock,
+                                          const ChatTemplate* chat) {
+    if (file.get_strings("tokenizer.ggml.tokens") == nullptr) return ModelVocabulary{};
+    auto ours = tokenizer_from_gguf(file);
+    const auto choice = choose_engine(wish, needs_of(file), stock);
+    if (!choice) return std::unexpected(choice.error());
+    // Where the file does not name the pre-tokenizer both guess, and there is nothing to compare.
+    const bool guessed =
+        file.get_string("tokenizer.ggml.model") == "gpt2" && !file.get_string("tokenizer.ggml.pre");
+    if (stock.has_llamacpp && (!ours || (choice->engine == "llama.cpp" && !guessed)))
+        return choose_tokenizer(entry.id, std::move(ours), chat,
+                                [&] { return hosted_vocabulary(entry.path); });
+    if (!ours) return std::unexpected(ours.error());
+    return ModelVocabulary{std::move(*ours)};
+}
+
 namespace {
 
 Expected<LoadedModel> load_fake(const ModelEntry& entry, EngineSettings engine, const Clock& clock,
@@ -131,23 +149,20 @@ Expected<std::unique_ptr<Runner>> make_runner(const std::string& path, const Ggu
 Expected<LoadedModel> load_file(const ModelEntry& entry, const GgufFile& file,
                                 const LoadSettings& settings, EngineSettings engine,
                                 const Clock& clock, Metrics& metrics) {
-    std::shared_ptr<const Tokenizer> tokenizer;
-    if (file.get_strings("tokenizer.ggml.tokens") != nullptr) {
-        auto made = tokenizer_from_gguf(file);
-        if (!made) return std::unexpected(made.error());
-        tokenizer = std::move(*made);
-    }
     auto chat = chat_template_from_gguf(file);
     if (!chat) return std::unexpected(chat.error());
     const EngineStock stock = engine_stock(settings.wish);
+    auto vocabulary = load_vocabulary(entry, file, settings.wish, stock, chat->get());
+    if (!vocabulary) return std::unexpected(vocabulary.error());
     auto chosen = choose_runner(entry.id, settings.wish, needs_of(file), stock,
                                 [&](const EngineChoice& choice) {
                                     return make_runner(entry.path, file, settings, choice, stock);
                                 });
     if (!chosen) return std::unexpected(chosen.error());
+    std::shared_ptr<const Tokenizer>& tokenizer = vocabulary->tokenizer;
     if (tokenizer == nullptr)
         tokenizer = make_id_tokenizer(chosen->runner->capabilities().vocabulary);
-    engine.end_tokens = end_tokens(file, *tokenizer);
+    engine.end_tokens = end_tokens(file, *tokenizer, std::move(vocabulary->end_tokens));
     EngineChoice& choice = chosen->choice;
     return LoadedModel{.engine = make_engine(std::move(chosen->runner), std::move(tokenizer),
                                              std::move(*chat), std::move(engine), clock, metrics),

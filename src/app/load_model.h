@@ -4,6 +4,7 @@
 #include <string>
 
 #include "app/choose_engine.h"
+#include "app/choose_tokenizer.h"
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "engine/local_engine.h"
@@ -20,6 +21,14 @@ Expected<ModelFacts> inspect_model(const ModelEntry& entry);
 /// choose_engine().
 Expected<EngineChoice> plan_model(const ModelEntry& entry, const EngineWish& wish,
                                   const EngineStock& stock);
+
+/// The file's tokenizer: ours, compared with llama.cpp's where that is to compute the model;
+/// llama.cpp's where the two differ or ours does not know this kind. None where the file has no
+/// vocabulary. `chat`: the model's template, for the comparison, or nullptr. Errors: Unsupported,
+/// Invalid, those of choose_engine().
+Expected<ModelVocabulary> load_vocabulary(const ModelEntry& entry, const GgufFile& file,
+                                          const EngineWish& wish, const EngineStock& stock,
+                                          const ChatTemplate* chat);
 
 struct LoadSettings {
     EngineWish wish = {};

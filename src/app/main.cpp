@@ -6,6 +6,7 @@
 #include "app/command.h"
 #include "app/help.h"
 #include "app/hosted_runner.h"
+#include "app/hosted_service.h"
 #include "app/settings/settings.h"
 #include "kernels/isa.h"
 
@@ -76,6 +77,7 @@ int explain(const CLI::App& app, const CLI::ParseError& error) {
 
 int main(int argc, char** argv) {
     if (argc == 2 && argv[1] == dunlin::kHostRunner) return dunlin::host_runner_of_parent();
+    if (argc == 2 && argv[1] == dunlin::kHostService) return dunlin::host_service_of_parent();
     CLI::App app{"Dunlin runs language models on your own machine and serves them.", "dunlin"};
     dunlin::style_help(app);
     app.set_version_flag("--version", dunlin::version, "Version, compiler, instruction sets");

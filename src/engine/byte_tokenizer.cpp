@@ -2,8 +2,6 @@
 
 #include <array>
 
-#include "text/stream_decoder.h"
-
 namespace dunlin {
 namespace {
 
@@ -22,16 +20,6 @@ class ByteTokenizer final : public Tokenizer {
         std::vector<TokenId> ids;
         for (const char c : utf8) ids.push_back(static_cast<unsigned char>(c));
         return ids;
-    }
-    Expected<std::string> decode(std::span<const TokenId> ids) const override {
-        StreamDecoder decoder(*this);
-        std::string text;
-        for (const TokenId id : ids) {
-            if (id < 0 || id > kByteTokenizerEnd)
-                return fail(Code::Invalid, "there is no token " + std::to_string(id));
-            text += decoder.push(id);
-        }
-        return text + decoder.finish();
     }
     std::string_view token_bytes(TokenId id) const override {
         return id < kByteTokenizerEnd ? std::string_view(&kBytes[static_cast<size_t>(id)], 1)

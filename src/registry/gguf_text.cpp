@@ -1,5 +1,7 @@
 #include "registry/gguf_text.h"
 
+#include <algorithm>
+
 namespace dunlin {
 namespace {
 
@@ -8,6 +10,14 @@ std::string piece_of(const GgufFile& file, const char* key) {
     const auto* tokens = file.get_strings("tokenizer.ggml.tokens");
     if (!id || tokens == nullptr || *id >= tokens->size()) return {};
     return std::string((*tokens)[*id]);
+}
+
+/// Whether a text begins with the begin token where the file does not say: files are made for a
+/// reader that takes it so for these.
+bool begins_by_default(std::string_view model, std::string_view pre) {
+    constexpr std::string_view kPres[] = {"llama3", "llama-v3", "llama-bpe", "falcon3"};
+    return model == "llama" ||
+           (model == "gpt2" && std::ranges::find(kPres, pre) != std::end(kPres));
 }
 
 }  // namespace
@@ -30,9 +40,11 @@ Expected<std::shared_ptr<const Tokenizer>> tokenizer_from_gguf(const GgufFile& f
         const auto value = file.get_uint(std::string("tokenizer.ggml.") + key);
         return value && *value < tokens->size() ? static_cast<TokenId>(*value) : -1;
     };
+    const auto model = file.get_string("tokenizer.ggml.model").value_or("");
+    const auto pre = file.get_string("tokenizer.ggml.pre").value_or("gpt-2");
     auto made = tokenizer_from_vocabulary(
-        {.model = file.get_string("tokenizer.ggml.model").value_or(""),
-         .pre = file.get_string("tokenizer.ggml.pre").value_or("gpt-2"),
+        {.model = model,
+         .pre = pre,
          .tokens = *tokens,
          .kinds = kinds,
          .scores = scores,
@@ -40,7 +52,8 @@ Expected<std::shared_ptr<const Tokenizer>> tokenizer_from_gguf(const GgufFile& f
          .bos = id("bos_token_id"),
          .eos = id("eos_token_id"),
          .unk = id("unknown_token_id"),
-         .add_bos = file.get_bool("tokenizer.ggml.add_bos_token").value_or(false),
+         .add_bos =
+             file.get_bool("tokenizer.ggml.add_bos_token").value_or(begins_by_default(model, pre)),
          .add_eos = file.get_bool("tokenizer.ggml.add_eos_token").value_or(false),
          .add_space_prefix = file.get_bool("tokenizer.ggml.add_space_prefix").value_or(true)});
     if (!made) return std::unexpected(made.error());

@@ -7,6 +7,19 @@
 #include "text/stream_decoder.h"
 
 namespace dunlin {
+
+Expected<std::string> Tokenizer::decode(std::span<const TokenId> ids) const {
+    StreamDecoder decoder(*this);
+    std::string text;
+    for (const TokenId id : ids) {
+        if (id < 0 || static_cast<uint32_t>(id) >= size())
+            return fail(Code::Invalid, "there is no token " + std::to_string(id) +
+                                           "; the vocabulary has " + std::to_string(size()));
+        text += decoder.push(id);
+    }
+    return text + decoder.finish();
+}
+
 namespace {
 
 class CrateTokenizer final : public Tokenizer {
@@ -33,18 +46,6 @@ class CrateTokenizer final : public Tokenizer {
         std::vector<TokenId> out(ids.raw.size / sizeof(TokenId));
         if (!out.empty()) std::memcpy(out.data(), ids.raw.data, out.size() * sizeof(TokenId));
         return out;
-    }
-
-    Expected<std::string> decode(std::span<const TokenId> ids) const override {
-        StreamDecoder decoder(*this);
-        std::string text;
-        for (const TokenId id : ids) {
-            if (id < 0 || static_cast<uint32_t>(id) >= size())
-                return fail(Code::Invalid, "there is no token " + std::to_string(id) +
-                                               "; the vocabulary has " + std::to_string(size()));
-            text += decoder.push(id);
-        }
-        return text + decoder.finish();
     }
 
     std::string_view token_bytes(TokenId id) const override {

@@ -49,7 +49,7 @@ class Tokenizer {
 
     /// The whole text at once; control tokens are left out. Broken UTF-8 becomes U+FFFD.
     /// Errors: Invalid (an id out of range).
-    virtual Expected<std::string> decode(std::span<const TokenId> ids) const = 0;
+    virtual Expected<std::string> decode(std::span<const TokenId> ids) const;
 
     /// The bytes a token stands for, possibly a part of a character. Empty for control tokens and
     /// gaps. Valid for the tokenizer's life. REQUIRES: 0 <= id < size().

@@ -1,12 +1,16 @@
-// The process that the tests of make_process_runner() start. Its text is "check" (ends itself while
-// it loads), "refuse", "llama.cpp PATH CONTEXT SEQUENCES STEP", or "fake" and numbers, in the order
-// of read_fake().
+// The process that the tests of make_process_runner() start, and with an argument those of Service,
+// which give it what to put before each answer or "refuse". For a Runner its text is "check" (ends
+// itself while it loads), "refuse", "llama.cpp PATH CONTEXT SEQUENCES STEP", or "fake" and numbers,
+// in the order of read_fake().
+#include <chrono>
 #include <sstream>
+#include <thread>
 
 #include "base/check.h"
 #include "runner/fake/fake_runner.h"
 #include "runner/llamacpp/llamacpp_runner.h"
 #include "runner/process/host.h"
+#include "runner/process/service.h"
 
 namespace dunlin {
 namespace {
@@ -33,9 +37,20 @@ Expected<std::unique_ptr<Runner>> make(std::string_view spec) {
     return make_llamacpp_runner(path, settings);
 }
 
+Expected<AnswerText> make_service(std::string_view spec) {
+    if (spec == "refuse") return fail(Code::Corrupt, "this cannot be made");
+    return [before = std::string(spec)](std::string_view question) -> Expected<std::string> {
+        CHECK(question != "end");
+        if (question == "hang") std::this_thread::sleep_for(std::chrono::hours(1));
+        if (question == "refuse") return fail(Code::Invalid, "not this one");
+        return before + std::string(question);
+    };
+}
+
 }  // namespace
 }  // namespace dunlin
 
-int main() {
-    return dunlin::host_runner(dunlin::make);
+int main(int argc, char**) {
+    return argc > 1 ? dunlin::host_service(dunlin::make_service)
+                    : dunlin::host_runner(dunlin::make);
 }

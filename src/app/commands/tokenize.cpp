@@ -6,6 +6,7 @@
 #include "app/command.h"
 #include "app/fake_model.h"
 #include "app/flags.h"
+#include "app/load_model.h"
 #include "app/models.h"
 #include "app/token_ids.h"
 #include "base/log.h"
@@ -23,7 +24,7 @@ struct TokenizeOptions {
 };
 
 /// A tokenizer and the file that knows how its control tokens are spelled.
-struct Vocabulary {
+struct TokenSpellings {
     std::unique_ptr<GgufFile> file;  // none for the fake model
     std::shared_ptr<const Tokenizer> tokenizer;
 
@@ -50,18 +51,23 @@ std::string visible(std::string_view bytes) {
     return out;
 }
 
-Vocabulary load_vocabulary(const ModelEntry& entry) {
-    Vocabulary out;
+TokenSpellings spellings_of(const Settings& settings, const ModelEntry& entry) {
+    TokenSpellings out;
     if (is_fake_model(entry.path)) {
         out.tokenizer = make_byte_tokenizer();
         return out;
     }
     auto file = GgufFile::open(entry.path);
     if (!file) exit_with(file.error());
-    auto tokenizer = tokenizer_from_gguf(**file);
-    if (!tokenizer) exit_with(tokenizer.error());
+    // Devices do not matter for a tokenizer, and asking for them takes time.
+    EngineWish wish = load_settings_of(settings, entry).wish;
+    wish.device = "cpu";
+    auto vocabulary = load_vocabulary(entry, **file, wish, engine_stock(wish), nullptr);
+    if (!vocabulary) exit_with(vocabulary.error());
+    if (vocabulary->tokenizer == nullptr)
+        exit_with({Code::Unsupported, entry.path + " has no vocabulary (tokenizer.ggml.tokens)"});
     out.file = std::move(*file);
-    out.tokenizer = std::move(*tokenizer);
+    out.tokenizer = std::move(vocabulary->tokenizer);
     return out;
 }
 
@@ -71,7 +77,7 @@ void print_object(const Json& value) {
     std::printf("%s\n", text->c_str());
 }
 
-void decode(const Vocabulary& vocabulary, const TokenizeOptions& options) {
+void decode(const TokenSpellings& vocabulary, const TokenizeOptions& options) {
     const auto ids = parse_token_ids(options.decode);
     if (!ids)
         exit_with({Code::Invalid, "--decode: \"" + log_escape(options.decode) +
@@ -88,7 +94,7 @@ void decode(const Vocabulary& vocabulary, const TokenizeOptions& options) {
     print_object(out);
 }
 
-void encode(const Vocabulary& vocabulary, const TokenizeOptions& options) {
+void encode(const TokenSpellings& vocabulary, const TokenizeOptions& options) {
     const auto ids = vocabulary.tokenizer->encode(
         options.text == "-" ? read_stdin() : options.text,
         {.add_special = options.special, .parse_special = options.special});
@@ -136,7 +142,7 @@ void add_tokenize(CLI::App& command) {
         const LoadedSettings loaded = load_or_exit(*flags);
         const ModelEntry entry = choose_or_exit(*flags, loaded.settings);
         if (entry.path.empty()) exit_with({Code::NotReady, entry.id + ": " + entry.reason});
-        const Vocabulary vocabulary = load_vocabulary(entry);
+        const TokenSpellings vocabulary = spellings_of(loaded.settings, entry);
         if (options->decode.empty())
             encode(vocabulary, *options);
         else

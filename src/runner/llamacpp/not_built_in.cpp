@@ -2,8 +2,18 @@
 
 #include "runner/llamacpp/devices.h"
 #include "runner/llamacpp/llamacpp_runner.h"
+#include "runner/llamacpp/vocabulary.h"
 
 namespace dunlin {
+namespace {
+
+std::unexpected<Error> without() {
+    return fail(Code::Unsupported,
+                "this build is without llama.cpp: build the preset that has it with "
+                "`cmake --preset full && cmake --build --preset full --target dunlin`");
+}
+
+}  // namespace
 
 std::vector<LlamaCppDevice> llamacpp_devices() {
     return {};
@@ -11,9 +21,11 @@ std::vector<LlamaCppDevice> llamacpp_devices() {
 
 Expected<std::unique_ptr<Runner>> make_llamacpp_runner(const std::string&,
                                                        const LlamaCppSettings&) {
-    return fail(Code::Unsupported,
-                "this build is without llama.cpp: build the preset that has it with "
-                "`cmake --preset full && cmake --build --preset full --target dunlin`");
+    return without();
+}
+
+Expected<std::unique_ptr<LlamaCppVocabulary>> load_llamacpp_vocabulary(const std::string&) {
+    return without();
 }
 
 }  // namespace dunlin

@@ -103,15 +103,16 @@ Child::~Child() {
 }
 
 bool Child::send(const void* data, size_t size) {
-    return ::send(commands_, data, size, MSG_NOSIGNAL) == static_cast<ssize_t>(size);
+    return send_whole(commands_, data, size);
+}
+bool Child::receive(void* data, size_t size) {
+    return receive_whole(commands_, data, size);
 }
 
-bool Child::receive(void* data, size_t size) {
-    ssize_t got = 0;
-    do {
-        got = recv(commands_, data, size, MSG_TRUNC);  // the real length, also of a longer one
-    } while (got < 0 && errno == EINTR);
-    return got == static_cast<ssize_t>(size);
+void Child::set_patience_ms(uint32_t ms) {
+    const timeval patience{.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+    setsockopt(commands_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    setsockopt(commands_, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 }
 
 void Child::cancel() noexcept {

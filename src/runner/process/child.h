@@ -32,6 +32,9 @@ class Child {
     /// Waits for a message of exactly this size; false where the child has gone or sends anything
     /// else.
     bool receive(void* data, size_t size);
+    /// How long send() and receive() wait, and whoever uses commands(); without it for ever.
+    void set_patience_ms(uint32_t ms);
+    int commands() const { return commands_; }
     /// [any thread] Makes the child's Runner cancel its step.
     void cancel() noexcept;
 

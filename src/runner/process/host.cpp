@@ -156,14 +156,10 @@ Expected<std::pair<Shared, Layout>> share(const Capabilities& capabilities) {
     return std::pair(std::move(*shared), *layout);
 }
 
-bool send_all(const void* data, size_t size) {
-    return send(kCommandsFd, data, size, MSG_NOSIGNAL) == static_cast<ssize_t>(size);
-}
-
 int refuse(const Error& error) {
     Hello hello;
     set_failure(hello.failure, error);
-    return send_all(&hello, sizeof hello) ? 0 : 1;
+    return send_whole(kCommandsFd, &hello, sizeof hello) ? 0 : 1;
 }
 
 int serve(const std::function<Expected<std::unique_ptr<Runner>>(std::string_view spec)>& make) {
@@ -184,16 +180,13 @@ int serve(const std::function<Expected<std::unique_ptr<Runner>>(std::string_view
     hello.room = (*runner)->room();
     Host host(std::move(*runner), std::move(shared->first), shared->second);
     host.watch();
-    if (!send_all(&hello, sizeof hello)) return 1;
+    if (!send_whole(kCommandsFd, &hello, sizeof hello)) return 1;
     Command command;
-    while (true) {
-        const ssize_t size = recv(kCommandsFd, &command, sizeof command, 0);
-        if (size < 0 && errno == EINTR) continue;
-        // The watching thread uses the host until the process is gone.
-        if (size != sizeof command) _exit(size == 0 ? 0 : 1);
+    while (receive_whole(kCommandsFd, &command, sizeof command)) {
         const Reply reply = host.handle(command);
-        if (!send_all(&reply, sizeof reply)) _exit(1);
+        if (!send_whole(kCommandsFd, &reply, sizeof reply)) break;
     }
+    _exit(0);  // without taking apart the host, which the watching thread uses until the end
 }
 
 }  // namespace

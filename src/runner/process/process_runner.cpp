@@ -11,16 +11,12 @@
 #include <mutex>
 #include <utility>
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "base/check.h"
 #include "base/log.h"
 #include "runner/check_batch.h"
 #include "runner/process/child.h"
 #include "runner/process/protocol.h"
+#include "runner/process/shared_file.h"
 
 namespace dunlin::process {
 namespace {
@@ -28,30 +24,6 @@ namespace {
 constexpr int64_t kSecondUs = 1'000'000;
 constexpr int64_t kYoungUs = 60 * kSecondUs;  // one that ends before may do so again and again
 constexpr int64_t kPauseUsMax = 30 * kSecondUs;
-
-/// An anonymous file that cannot shrink, so that nobody reads behind its end.
-class SharedFile {
- public:
-    SharedFile() : fd_(above_childs(memfd_create("dunlin", MFD_CLOEXEC | MFD_ALLOW_SEALING))) {
-        usable_ = fd_ >= 0 && ftruncate(fd_, sizeof(Head)) == 0 &&
-                  fcntl(fd_, F_ADD_SEALS, F_SEAL_SHRINK) == 0;
-    }
-    ~SharedFile() {
-        if (fd_ >= 0) close(fd_);
-    }
-    SharedFile(const SharedFile&) = delete;
-    SharedFile& operator=(const SharedFile&) = delete;
-    int fd() const { return fd_; }
-    bool usable() const { return usable_; }
-    size_t size() const {
-        struct stat status{};
-        return fstat(fd_, &status) == 0 ? static_cast<size_t>(status.st_size) : 0;
-    }
-
- private:
-    const int fd_;
-    bool usable_ = false;
-};
 
 struct Kept {
     Digest domain;
@@ -256,7 +228,7 @@ class ProcessRunner final : public Runner {
         if (!(*child)->send(settings_.spec.data(), settings_.spec.size()) ||
             !(*child)->receive(&hello, sizeof hello))
             return fail(Code::Internal, "the process of " + settings_.name + " " + (*child)->end() +
-                                            " while it loaded" + last_words());
+                                            " while it loaded" + last_words(shared_.head()));
         if (hello.failure.failed) return std::unexpected(to_error(hello.failure));
         set_child(std::move(*child));
         started_us_ = clock_.now_us();
@@ -296,15 +268,10 @@ class ProcessRunner final : public Runner {
         not_before_us_ = clock_.now_us() + pause_us_;
     }
 
-    std::string last_words() const {
-        const char* words = shared_.head().last_words;
-        const std::string text(words, strnlen(words, kTextBytes));
-        return text.empty() ? "" : ": " + text;
-    }
-
     /// The child is gone, or says what makes no sense: nothing of it is left.
     std::unexpected<Error> lost() {
-        std::string how = "the process of " + settings_.name + " " + child_->end() + last_words();
+        std::string how =
+            "the process of " + settings_.name + " " + child_->end() + last_words(shared_.head());
         set_child(nullptr);
         for (auto& [seq, kept] : kept_) kept.there = kept.length = kept.reserved_to = 0;
         room_ = empty_room_;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <sys/mman.h>
+#include <sys/socket.h>
 
 #include "base/checked.h"
 
@@ -62,6 +63,24 @@ Shared& Shared::operator=(Shared&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(bytes_, other.bytes_);
     return *this;
+}
+
+bool send_whole(int fd, const void* data, size_t size) {
+    return send(fd, data, size, MSG_NOSIGNAL) == static_cast<ssize_t>(size);
+}
+
+bool receive_whole(int fd, void* data, size_t size) {
+    ssize_t got = 0;
+    do {
+        errno = 0;
+        got = recv(fd, data, size, MSG_TRUNC);  // the real length, also of a longer one
+    } while (got < 0 && errno == EINTR);
+    return got == static_cast<ssize_t>(size);
+}
+
+std::string last_words(const Head& head) {
+    const std::string text(head.last_words, strnlen(head.last_words, kTextBytes));
+    return text.empty() ? "" : ": " + text;
 }
 
 void set_failure(Failure& failure, const Error& error) {

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 
 #include "kv/room.h"
 #include "runner/runner.h"
@@ -98,6 +99,14 @@ class Shared {
     void* data_ = nullptr;
     size_t bytes_ = 0;
 };
+
+/// One message of exactly this size. False where the other side has gone or, for receive_whole(),
+/// where it sent anything else or nothing in time; then errno is EAGAIN.
+bool send_whole(int fd, const void* data, size_t size);
+bool receive_whole(int fd, void* data, size_t size);
+
+/// ": " and why the child ended itself; empty where it did not say.
+std::string last_words(const Head& head);
 
 void set_failure(Failure& failure, const Error& error);
 Error to_error(const Failure& failure);
