@@ -7,7 +7,7 @@
 namespace dunlin {
 namespace {
 
-constexpr uint32_t kPatienceMs = 30'000;
+constexpr uint32_t kDevicesPatienceMs = 30'000;
 
 Json to_json(const LlamaCppDevice& device) {
     return Json::Object{{"name", device.name},
@@ -41,7 +41,7 @@ LlamaCppDevice from_json(const Json& json) {
 
 Expected<std::vector<LlamaCppDevice>> ask_for_devices() {
     const auto answer =
-        make_hosted_service("devices", "", "the look for devices", kPatienceMs)->ask("");
+        make_hosted_service("devices", "", "the look for devices", kDevicesPatienceMs)->ask("");
     if (!answer) return std::unexpected(answer.error());
     const auto json = read_json(*answer);
     if (!json) return std::unexpected(json.error());

@@ -14,23 +14,21 @@ constexpr struct {
     Expected<AnswerText> (*make)(const std::string& about);
 } kServices[] = {{"devices", answer_for_devices}, {"vocabulary", answer_for_vocabulary}};
 
-std::string text(const Json& spec, std::string_view name) {
-    const Json* value = spec.find(name);
-    return value && value->string() ? *value->string() : std::string();
-}
-
-Expected<AnswerText> make(std::string_view text_of_spec) {
+Expected<AnswerText> make_answer(std::string_view text_of_spec) {
     const auto spec = read_json(text_of_spec);
     if (!spec) return std::unexpected(spec.error());
-    for (const auto& service : kServices)
-        if (service.kind == text(*spec, "kind")) return service.make(text(*spec, "about"));
+    const Json* kind = spec->find("kind");
+    const Json* about = spec->find("about");
+    if (kind && kind->string() && about && about->string())
+        for (const auto& service : kServices)
+            if (service.kind == *kind->string()) return service.make(*about->string());
     return fail(Code::Internal, "there is no such service");
 }
 
 }  // namespace
 
 int host_service_of_parent() {
-    return host_service(make);
+    return host_service(make_answer);
 }
 
 std::unique_ptr<Service> make_hosted_service(const std::string& kind, const std::string& about,

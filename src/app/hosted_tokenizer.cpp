@@ -12,7 +12,7 @@
 namespace dunlin {
 namespace {
 
-constexpr uint32_t kPatienceMs = 120'000;
+constexpr uint32_t kVocabularyPatienceMs = 120'000;
 constexpr char kAddSpecial = 1, kParseSpecial = 2;
 
 struct About {
@@ -39,7 +39,7 @@ class Reader {
     bool take(T& value) {
         std::string_view bytes;
         if (!take(sizeof value, bytes)) return false;
-        std::memcpy(&value, bytes.data(), sizeof value);
+        bytes.copy(reinterpret_cast<char*>(&value), sizeof value);
         return true;
     }
     bool take(size_t count, std::string_view& bytes) {
@@ -143,7 +143,8 @@ class HostedTokenizer final : public Tokenizer {
 }  // namespace
 
 Expected<ModelVocabulary> hosted_vocabulary(const std::string& path) {
-    auto service = make_hosted_service("vocabulary", path, "llama.cpp's tokenizer", kPatienceMs);
+    auto service =
+        make_hosted_service("vocabulary", path, "llama.cpp's tokenizer", kVocabularyPatienceMs);
     auto answer = service->ask("v");
     if (!answer) return std::unexpected(answer.error());
     const auto made = HostedTokenizer::read(std::move(*answer), std::move(service));
