@@ -78,7 +78,7 @@ struct Avx2 {
     /// Unsigned codes: at most 8 x 2 x 15 x 127 = 30,480 gathers in 16 bits, so a whole block is
     /// summed there before it is widened once.
     template <int N>
-    static void dot_u4(const uint8_t* codes, const int8_t* x, size_t stride, I (&sums)[N]) {
+    [[gnu::always_inline]] static void dot_u4(const uint8_t* codes, const int8_t* x, size_t stride, I (&sums)[N]) {
         const __m256i low = _mm256_set1_epi8(15);
         __m256i lo[N], hi[N];
         for (int t = 0; t < N; ++t) lo[t] = hi[t] = _mm256_setzero_si256();
@@ -107,7 +107,7 @@ struct Avx2 {
     /// 2 x 128 x 127 = 32,512. Groups [begin, end) of the block's eight.
     static constexpr int kSignedBias = 0;
     template <int N>
-    static void dot_s8(const uint8_t* codes, const int8_t* x, size_t stride, int begin, int end,
+    [[gnu::always_inline]] static void dot_s8(const uint8_t* codes, const int8_t* x, size_t stride, int begin, int end,
                        I (&sums)[N]) {
         const __m256i ones = _mm256_set1_epi16(1);
         for (int t = 0; t < N; ++t) sums[t] = {_mm256_setzero_si256(), _mm256_setzero_si256()};

@@ -55,7 +55,7 @@ struct Avx512 {
     static F to_float(I a) { return _mm512_cvtepi32_ps(a); }
 
     template <int N>
-    static void dot_u4(const uint8_t* codes, const int8_t* x, size_t stride, I (&sums)[N]) {
+    [[gnu::always_inline]] static void dot_u4(const uint8_t* codes, const int8_t* x, size_t stride, I (&sums)[N]) {
         const __m512i low = _mm512_set1_epi8(15);
         for (int t = 0; t < N; ++t) sums[t] = _mm512_setzero_si512();
         for (int g = 0; g < 4; ++g) {
@@ -72,7 +72,7 @@ struct Avx512 {
     /// The weights must be the unsigned side, so each code comes as code + 128.
     static constexpr int kSignedBias = 128;
     template <int N>
-    static void dot_s8(const uint8_t* codes, const int8_t* x, size_t stride, int begin, int end,
+    [[gnu::always_inline]] static void dot_s8(const uint8_t* codes, const int8_t* x, size_t stride, int begin, int end,
                        I (&sums)[N]) {
         const __m512i flip = _mm512_set1_epi8(static_cast<char>(0x80));
         for (int t = 0; t < N; ++t) sums[t] = _mm512_setzero_si512();
