@@ -2,7 +2,36 @@
 
 #include <cstdlib>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 namespace dunlin {
+
+namespace {
+
+#if defined(__x86_64__)
+/// Tiles are 8 KiB of registers that the system keeps only for processes which ask for them.
+bool may_use_tiles() {
+    constexpr unsigned kTile = 1U << 24, kTileInt8 = 1U << 25;   // CPUID 7, EDX
+    constexpr long kRequestPermission = 0x1023, kTileData = 18;  // of arch_prctl
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
+    if ((d & kTile) == 0 || (d & kTileInt8) == 0) return false;
+#if defined(__linux__)
+    static const bool allowed = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+    return allowed;
+#else
+    return false;
+#endif
+}
+#endif
+
+}  // namespace
 
 std::string_view to_string(Isa isa) {
     switch (isa) {
@@ -12,6 +41,8 @@ std::string_view to_string(Isa isa) {
             return "avx2";
         case Isa::Avx512:
             return "avx512";
+        case Isa::Amx:
+            return "amx";
     }
     return "portable";
 }
@@ -25,6 +56,7 @@ std::vector<Isa> available_isas() {
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni"))
         isas.push_back(Isa::Avx512);
+    if (isas.back() == Isa::Avx512 && may_use_tiles()) isas.push_back(Isa::Amx);
 #endif
     return isas;
 }

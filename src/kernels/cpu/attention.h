@@ -14,6 +14,7 @@
 #include <cmath>
 
 #include "kernels/cpu/lanes.h"
+#include "kernels/cpu/runs.h"
 #include "kernels/kernels.h"
 
 namespace dunlin {
@@ -22,29 +23,46 @@ namespace dunlin {
 inline constexpr int kGroup = 4;
 inline constexpr size_t kHeadDimMax = 512;
 
+/// Rows of weighted values stand one behind the other, each KvHead::padded_dim() long.
 template <int N>
 struct AttentionState {
     float scores[N][kSpanKeys];
-    float part[N][kHeadDimMax];  // one span's weighted values
-    float sum[N][kHeadDimMax];   // all spans so far
-    float m[N], l[N];            // all spans so far
+    float part[N * kHeadDimMax];  // one span's weighted values
+    float sum[N * kHeadDimMax];   // all spans so far
+    float m[N], l[N];             // all spans so far
 };
 
-/// Scores of keys [first, last) of a span, 16 at a time; lanes behind a query's end are not used.
+/// Scores of K strips of 16 keys, from a multiple of 16 on.
+template <class V, int N, int K>
+void score_strips(const KvHead& kv, const float* const* rows, float scale, uint32_t key,
+                  uint32_t span_begin, AttentionState<N>& state) {
+    const uint16_t* keys[K];
+    typename V::F acc[N][K];
+    for (int j = 0; j < K; ++j) keys[j] = kv.keys(key / 16 + static_cast<uint32_t>(j));
+    for (int q = 0; q < N; ++q)
+        for (int j = 0; j < K; ++j) acc[q][j] = V::zero();
+    for (uint32_t d = 0; d < kv.head_dim; ++d) {
+        typename V::F k[K];
+        for (int j = 0; j < K; ++j) k[j] = V::load_half(keys[j] + d * 16);
+        for (int q = 0; q < N; ++q) {
+            const auto x = V::all(rows[q][d]);
+            for (int j = 0; j < K; ++j) acc[q][j] = V::fma(k[j], x, acc[q][j]);
+        }
+    }
+    for (int q = 0; q < N; ++q)
+        for (int j = 0; j < K; ++j)
+            V::store(state.scores[q] + (key - span_begin) + 16 * j,
+                     V::mul(acc[q][j], V::all(scale)));
+}
+
+/// Scores of keys [first, last) of a span; lanes behind a query's end are not used.
 template <class V, int N>
 void span_scores(const KvHead& kv, const float* const* rows, float scale, uint32_t span_begin,
                  uint32_t span_end, AttentionState<N>& state) {
-    for (uint32_t key = span_begin; key < span_end; key += 16) {
-        const uint16_t* keys = kv.keys(key / 16);
-        typename V::F acc[N];
-        for (int q = 0; q < N; ++q) acc[q] = V::zero();
-        for (uint32_t d = 0; d < kv.head_dim; ++d) {
-            const auto k = V::load_half(keys + d * 16);
-            for (int q = 0; q < N; ++q) acc[q] = V::fma(k, V::all(rows[q][d]), acc[q]);
-        }
-        for (int q = 0; q < N; ++q)
-            V::store(state.scores[q] + (key - span_begin), V::mul(acc[q], V::all(scale)));
-    }
+    in_runs<V::kStrips>(span_begin / 16, (span_end + 15) / 16, [&]<int K>(size_t strip) {
+        score_strips<V, N, K>(kv, rows, scale, static_cast<uint32_t>(16 * strip), span_begin,
+                              state);
+    });
 }
 
 /// Turns the first `count` scores into weights; returns their maximum and sum.
@@ -66,28 +84,42 @@ void span_weights(float* scores, uint32_t count, float& m, float& l) {
     l = sum_lanes<V>(sum);
 }
 
-/// Adds weight x value for keys [begin, end) of the span, in order, to N queries from `q0` on.
+/// Adds weight x value for keys [begin, end) of the span, in order, to N queries from `q0` on, in K
+/// strips of 16 elements from `d` on.
+template <class V, int N, int K, int M>
+void value_strips(const KvHead& kv, uint32_t span_begin, uint32_t begin, uint32_t end, int q0,
+                  size_t d, AttentionState<M>& state) {
+    const size_t padded = kv.padded_dim();
+    float* part = state.part + static_cast<size_t>(q0) * padded + d;
+    typename V::F acc[N][K];
+    for (int q = 0; q < N; ++q)
+        for (int j = 0; j < K; ++j) acc[q][j] = V::load(part + q * padded + 16 * j);
+    for (uint32_t key = begin; key < end; ++key) {
+        const uint16_t* values = kv.values(key / 16) + (key % 16) * padded + d;
+        typename V::F v[K];
+        for (int j = 0; j < K; ++j) v[j] = V::load_half(values + 16 * j);
+        for (int q = 0; q < N; ++q) {
+            const auto weight = V::all(state.scores[q0 + q][key - span_begin]);
+            for (int j = 0; j < K; ++j) acc[q][j] = V::fma(v[j], weight, acc[q][j]);
+        }
+    }
+    for (int q = 0; q < N; ++q)
+        for (int j = 0; j < K; ++j) V::store(part + q * padded + 16 * j, acc[q][j]);
+}
+
 template <class V, int N, int M>
 void span_values(const KvHead& kv, uint32_t span_begin, uint32_t begin, uint32_t end, int q0,
                  AttentionState<M>& state) {
-    const size_t padded = kv.padded_dim();
-    for (size_t d = 0; d < padded; d += 16) {
-        typename V::F acc[N];
-        for (int q = 0; q < N; ++q) acc[q] = V::load(state.part[q0 + q] + d);
-        for (uint32_t key = begin; key < end; ++key) {
-            const auto v = V::load_half(kv.values(key / 16) + (key % 16) * padded + d);
-            for (int q = 0; q < N; ++q)
-                acc[q] = V::fma(v, V::all(state.scores[q0 + q][key - span_begin]), acc[q]);
-        }
-        for (int q = 0; q < N; ++q) V::store(state.part[q0 + q] + d, acc[q]);
-    }
+    in_runs<V::kStrips>(0, kv.padded_dim() / 16, [&]<int K>(size_t strip) {
+        value_strips<V, N, K>(kv, span_begin, begin, end, q0, 16 * strip, state);
+    });
 }
 
 template <class V, int N>
 void merge_span(const KvHead& kv, int q, bool first, float m, float l, AttentionState<N>& state) {
     const size_t padded = kv.padded_dim();
-    float* sum = state.sum[q];
-    const float* part = state.part[q];
+    float* sum = state.sum + static_cast<size_t>(q) * padded;
+    const float* part = state.part + static_cast<size_t>(q) * padded;
     if (first) {
         for (size_t d = 0; d < padded; d += 16) V::store(sum + d, V::load(part + d));
         state.m[q] = m;
@@ -118,8 +150,8 @@ void attend_group(const KvHead& kv, const float* const* rows, float* const* out,
         for (int q = 0; q < N; ++q) {
             const uint32_t own_end = lengths[q] < end ? lengths[q] : end;
             if (own_end > begin) span_weights<V>(state.scores[q], own_end - begin, m[q], l[q]);
-            for (size_t d = 0; d < padded; d += 16) V::store(state.part[q] + d, V::zero());
         }
+        for (size_t d = 0; d < N * padded; d += 16) V::store(state.part + d, V::zero());
         // Keys that all queries see are read once for all; the last few, of a prompt, one by one.
         const uint32_t shared = lengths[0] < begin ? begin : lengths[0] < end ? lengths[0] : end;
         span_values<V, N>(kv, begin, begin, shared, 0, state);
@@ -132,19 +164,23 @@ void attend_group(const KvHead& kv, const float* const* rows, float* const* out,
     for (int q = 0; q < N; ++q) {
         const auto l = V::all(state.l[q]);
         for (size_t d = 0; d < kv.head_dim; d += 16)
-            store_up_to<V>(out[q] + d, kv.head_dim - d, V::div(V::load(state.sum[q] + d), l));
+            store_up_to<V>(out[q] + d, kv.head_dim - d,
+                           V::div(V::load(state.sum + static_cast<size_t>(q) * padded + d), l));
     }
 }
 
+/// The last queries are fewer than kGroup: often the three or seven that share one key head.
 template <class V>
 void attend(const KvHead& kv, const Queries& queries) {
-    size_t at = 0;
-    for (; at + kGroup <= queries.count; at += kGroup)
-        attend_group<V, kGroup>(kv, queries.rows + at, queries.out + at, queries.lengths + at,
-                                queries.scale);
-    for (; at < queries.count; ++at)
-        attend_group<V, 1>(kv, queries.rows + at, queries.out + at, queries.lengths + at,
+    const auto group = [&]<int N>(size_t at) {
+        attend_group<V, N>(kv, queries.rows + at, queries.out + at, queries.lengths + at,
                            queries.scale);
+    };
+    size_t at = 0;
+    for (; at + kGroup <= queries.count; at += kGroup) group.template operator()<kGroup>(at);
+    if (queries.count - at == 3) group.template operator()<3>(at);
+    if (queries.count - at == 2) group.template operator()<2>(at);
+    if (queries.count - at == 1) group.template operator()<1>(at);
 }
 
 template <class V>

@@ -24,23 +24,24 @@ void store_up_to(float* p, size_t n, typename V::F a) {
     for (size_t i = 0; i < n; ++i) p[i] = padded[i];
 }
 
-/// Halves are added to halves: lane i + 8 to lane i, then 4, 2, 1.
+/// Calls f(a, b) for lanes 8, 4, 2 and 1 apart, and returns what is in the first lane at the end:
+/// lane i + 8 joined to lane i, and so on.
+template <class V, class Join>
+float join_lanes(typename V::F a, Join&& join) {
+    a = join(a, V::template partner<8>(a));
+    a = join(a, V::template partner<4>(a));
+    a = join(a, V::template partner<2>(a));
+    return V::first_lane(join(a, V::template partner<1>(a)));
+}
+
 template <class V>
 float sum_lanes(typename V::F a) {
-    float v[16];
-    V::store(v, a);
-    for (size_t half = 8; half > 0; half /= 2)
-        for (size_t i = 0; i < half; ++i) v[i] += v[i + half];
-    return v[0];
+    return join_lanes<V>(a, [](const auto& x, const auto& y) { return V::add(x, y); });
 }
 
 template <class V>
 float max_lanes(typename V::F a) {
-    float v[16];
-    V::store(v, a);
-    for (size_t half = 8; half > 0; half /= 2)
-        for (size_t i = 0; i < half; ++i) v[i] = v[i] > v[i + half] ? v[i] : v[i + half];
-    return v[0];
+    return join_lanes<V>(a, [](const auto& x, const auto& y) { return V::max(x, y); });
 }
 
 /// e^x within 2 ulp for -87 <= x <= 88; beyond, the value at the border. A polynomial of degree 6

@@ -22,5 +22,6 @@ constexpr Kernels make_kernels(Isa isa) {
 extern const Kernels kPortableKernels;
 extern const Kernels kAvx2Kernels;
 extern const Kernels kAvx512Kernels;
+extern const Kernels kAmxKernels;
 
 }  // namespace dunlin

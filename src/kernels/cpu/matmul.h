@@ -8,6 +8,7 @@
 #include <bit>
 #include <cstring>
 
+#include "kernels/cpu/runs.h"
 #include "kernels/kernels.h"
 
 namespace dunlin {
@@ -129,15 +130,6 @@ void multiply_rows(const PackedMatrix& matrix, const std::byte* panel, const Qua
                   add_outliers<V, S>(matrix, panel, x, row + t, V::load(sums_of + t * 16)), add);
 }
 
-/// Calls `body.template operator()<N>(row)` for runs of N rows, N as large as allowed.
-template <int Max, class Body>
-void in_runs(size_t row, size_t end, Body&& body) {
-    for (; row + Max <= end; row += Max) body.template operator()<Max>(row);
-    if constexpr (Max > 1) {
-        if (row < end) in_runs<Max / 2>(row, end, body);
-    }
-}
-
 template <class V, Shape4 S>
 void multiply_shape(const PackedMatrix& matrix, size_t panel, const QuantizedRows& x, size_t begin,
                     size_t end, float* out, size_t out_stride, bool add) {
@@ -147,31 +139,35 @@ void multiply_shape(const PackedMatrix& matrix, size_t panel, const QuantizedRow
     });
 }
 
+/// Calls `body.template operator()<S>()` with the shape that a format has.
+template <class Body>
+void with_shape(const PackedFormat& f, Body&& body) {
+    using enum PackedFormat::Codes;
+    if (f.codes == U4) {
+        if (!f.has_min)
+            body.template operator()<Shape4{U4, false, false, 1}>();
+        else if (f.wide_scales)
+            body.template operator()<Shape4{U4, true, true, 1}>();
+        else
+            body.template operator()<Shape4{U4, false, true, 1}>();
+    } else if (f.scales == 2) {
+        body.template operator()<Shape4{S8, true, false, 2}>();
+    } else if (f.has_min) {
+        if (f.wide_scales)
+            body.template operator()<Shape4{S8, true, true, 1}>();
+        else
+            body.template operator()<Shape4{S8, false, true, 1}>();
+    } else {
+        body.template operator()<Shape4{S8, false, false, 1}>();
+    }
+}
+
 template <class V>
 void multiply_quantized(const PackedMatrix& matrix, size_t panel, const QuantizedRows& x,
                         size_t begin, size_t end, float* out, size_t out_stride, bool add) {
-    using enum PackedFormat::Codes;
-    const PackedFormat& f = matrix.format();
-    const auto run = [&]<Shape4 S>() {
+    with_shape(matrix.format(), [&]<Shape4 S>() {
         multiply_shape<V, S>(matrix, panel, x, begin, end, out, out_stride, add);
-    };
-    if (f.codes == U4) {
-        if (!f.has_min)
-            run.template operator()<Shape4{U4, false, false, 1}>();
-        else if (f.wide_scales)
-            run.template operator()<Shape4{U4, true, true, 1}>();
-        else
-            run.template operator()<Shape4{U4, false, true, 1}>();
-    } else if (f.scales == 2) {
-        run.template operator()<Shape4{S8, true, false, 2}>();
-    } else if (f.has_min) {
-        if (f.wide_scales)
-            run.template operator()<Shape4{S8, true, true, 1}>();
-        else
-            run.template operator()<Shape4{S8, false, true, 1}>();
-    } else {
-        run.template operator()<Shape4{S8, false, false, 1}>();
-    }
+    });
 }
 
 /// 16 plain numbers of column `column`, one of each row. Widening is exact.

@@ -29,25 +29,26 @@ struct TopTwo {
     float first, second;
 };
 
-/// The two largest of 32 numbers, by halves, so that the compiler can do a level at once.
+template <class V, int Apart>
+void join_top_two(typename V::F& first, typename V::F& second) {
+    const auto other = V::template partner<Apart>(first);
+    const auto loser = V::min(first, other);
+    first = V::max(first, other);
+    second = V::max(loser, V::max(second, V::template partner<Apart>(second)));
+}
+
+/// The two largest of 32 numbers.
 template <class V>
 TopTwo top_two(const float (&x)[kBlock]) {
-    const auto larger = [](float a, float b) { return a > b ? a : b; };
-    const auto smaller = [](float a, float b) { return a < b ? a : b; };
-    float first[16];
-    float second[16];
-    for (size_t i = 0; i < 16; ++i) {
-        first[i] = larger(x[i], x[i + 16]);
-        second[i] = smaller(x[i], x[i + 16]);
-    }
-    for (size_t half = 8; half > 0; half /= 2) {
-        for (size_t i = 0; i < half; ++i) {
-            const float loser = smaller(first[i], first[i + half]);
-            first[i] = larger(first[i], first[i + half]);
-            second[i] = larger(loser, larger(second[i], second[i + half]));
-        }
-    }
-    return {first[0], second[0]};
+    const auto a = V::load(x);
+    const auto b = V::load(x + 16);
+    auto first = V::max(a, b);
+    auto second = V::min(a, b);
+    join_top_two<V, 8>(first, second);
+    join_top_two<V, 4>(first, second);
+    join_top_two<V, 2>(first, second);
+    join_top_two<V, 1>(first, second);
+    return {V::first_lane(first), V::first_lane(second)};
 }
 
 /// Takes the outlier of a block out and returns 1 + its place; 0 where there is none.
@@ -86,8 +87,7 @@ void quantize(const float* x, size_t row, size_t block, size_t count, const Quan
         for (size_t half = 0; half < 2; ++half) {
             const auto part = V::mul(V::load(values + 16 * half), inverse);
             V::store_bytes(codes + 16 * half, usable ? V::round(part) : V::zero());
-            sums[half] = 0;
-            for (size_t i = 0; i < 16; ++i) sums[half] += codes[16 * half + i];
+            sums[half] = V::sum_bytes(codes + 16 * half);
         }
         out.scales[at] = scale;
         out.offsets[at] = scale * static_cast<float>(sums[0] + sums[1]);

@@ -12,7 +12,8 @@ struct Avx2 {
     struct F {
         __m256 lo, hi;
     };
-    static constexpr int kTokens = 4;  // activations that one pass over the weights serves
+    static constexpr int kTokens = 4;
+    static constexpr int kStrips = 1;
 
     static F zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
     static F all(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
@@ -38,6 +39,18 @@ struct Avx2 {
     static F mul(F a, F b) { return {_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)}; }
     static F div(F a, F b) { return {_mm256_div_ps(a.lo, b.lo), _mm256_div_ps(a.hi, b.hi)}; }
     static F max(F a, F b) { return {_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)}; }
+    static F min(F a, F b) { return {_mm256_min_ps(a.lo, b.lo), _mm256_min_ps(a.hi, b.hi)}; }
+    template <int Apart>
+    static F partner(F a) {
+        if constexpr (Apart == 8)
+            return {a.hi, a.lo};
+        else if constexpr (Apart == 4)
+            return {_mm256_permute2f128_ps(a.lo, a.lo, 1), _mm256_permute2f128_ps(a.hi, a.hi, 1)};
+        else
+            return {_mm256_permute_ps(a.lo, Apart == 2 ? 0x4e : 0xb1),
+                    _mm256_permute_ps(a.hi, Apart == 2 ? 0x4e : 0xb1)};
+    }
+    static float first_lane(F a) { return _mm256_cvtss_f32(a.lo); }
     static F fma(F a, F b, F c) {
         return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
     }
@@ -66,6 +79,14 @@ struct Avx2 {
             _mm_packs_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1)));
     }
 
+    static int32_t sum_bytes(const int8_t* p) {
+        const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+        const __m128i pairs = _mm_maddubs_epi16(_mm_set1_epi8(1), codes);
+        __m128i fours = _mm_madd_epi16(pairs, _mm_set1_epi16(1));
+        fours = _mm_add_epi32(fours, _mm_shuffle_epi32(fours, 0x4e));
+        return _mm_cvtsi128_si32(_mm_add_epi32(fours, _mm_shuffle_epi32(fours, 0xb1)));
+    }
+
     struct I {
         __m256i lo, hi;
     };
@@ -78,7 +99,8 @@ struct Avx2 {
     /// Unsigned codes: at most 8 x 2 x 15 x 127 = 30,480 gathers in 16 bits, so a whole block is
     /// summed there before it is widened once.
     template <int N>
-    [[gnu::always_inline]] static void dot_u4(const uint8_t* codes, const int8_t* x, size_t stride, I (&sums)[N]) {
+    [[gnu::always_inline]] static void dot_u4(const uint8_t* codes, const int8_t* x, size_t stride,
+                                              I (&sums)[N]) {
         const __m256i low = _mm256_set1_epi8(15);
         __m256i lo[N], hi[N];
         for (int t = 0; t < N; ++t) lo[t] = hi[t] = _mm256_setzero_si256();
@@ -107,8 +129,8 @@ struct Avx2 {
     /// 2 x 128 x 127 = 32,512. Groups [begin, end) of the block's eight.
     static constexpr int kSignedBias = 0;
     template <int N>
-    [[gnu::always_inline]] static void dot_s8(const uint8_t* codes, const int8_t* x, size_t stride, int begin, int end,
-                       I (&sums)[N]) {
+    [[gnu::always_inline]] static void dot_s8(const uint8_t* codes, const int8_t* x, size_t stride,
+                                              int begin, int end, I (&sums)[N]) {
         const __m256i ones = _mm256_set1_epi16(1);
         for (int t = 0; t < N; ++t) sums[t] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
         for (int g = begin; g < end; ++g) {

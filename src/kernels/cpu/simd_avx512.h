@@ -11,6 +11,7 @@ namespace dunlin {
 struct Avx512 {
     using F = __m512;
     static constexpr int kTokens = 8;
+    static constexpr int kStrips = 4;
 
     static F zero() { return _mm512_setzero_ps(); }
     static F all(float x) { return _mm512_set1_ps(x); }
@@ -31,6 +32,15 @@ struct Avx512 {
     static F mul(F a, F b) { return _mm512_mul_ps(a, b); }
     static F div(F a, F b) { return _mm512_div_ps(a, b); }
     static F max(F a, F b) { return _mm512_max_ps(a, b); }
+    static F min(F a, F b) { return _mm512_min_ps(a, b); }
+    template <int Apart>
+    static F partner(F a) {
+        if constexpr (Apart >= 4)
+            return _mm512_shuffle_f32x4(a, a, Apart == 8 ? 0x4e : 0xb1);
+        else
+            return _mm512_permute_ps(a, Apart == 2 ? 0x4e : 0xb1);
+    }
+    static float first_lane(F a) { return _mm512_cvtss_f32(a); }
     static F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
     static F abs(F a) { return _mm512_abs_ps(a); }
     static F round(F a) {
@@ -49,13 +59,22 @@ struct Avx512 {
                          _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(a)));
     }
 
+    static int32_t sum_bytes(const int8_t* p) {
+        const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+        const __m128i pairs = _mm_maddubs_epi16(_mm_set1_epi8(1), codes);
+        __m128i fours = _mm_madd_epi16(pairs, _mm_set1_epi16(1));
+        fours = _mm_add_epi32(fours, _mm_shuffle_epi32(fours, 0x4e));
+        return _mm_cvtsi128_si32(_mm_add_epi32(fours, _mm_shuffle_epi32(fours, 0xb1)));
+    }
+
     using I = __m512i;
     static I all_int(int32_t x) { return _mm512_set1_epi32(x); }
     static I sub_int(I a, I b) { return _mm512_sub_epi32(a, b); }
     static F to_float(I a) { return _mm512_cvtepi32_ps(a); }
 
     template <int N>
-    [[gnu::always_inline]] static void dot_u4(const uint8_t* codes, const int8_t* x, size_t stride, I (&sums)[N]) {
+    [[gnu::always_inline]] static void dot_u4(const uint8_t* codes, const int8_t* x, size_t stride,
+                                              I (&sums)[N]) {
         const __m512i low = _mm512_set1_epi8(15);
         for (int t = 0; t < N; ++t) sums[t] = _mm512_setzero_si512();
         for (int g = 0; g < 4; ++g) {
@@ -72,8 +91,8 @@ struct Avx512 {
     /// The weights must be the unsigned side, so each code comes as code + 128.
     static constexpr int kSignedBias = 128;
     template <int N>
-    [[gnu::always_inline]] static void dot_s8(const uint8_t* codes, const int8_t* x, size_t stride, int begin, int end,
-                       I (&sums)[N]) {
+    [[gnu::always_inline]] static void dot_s8(const uint8_t* codes, const int8_t* x, size_t stride,
+                                              int begin, int end, I (&sums)[N]) {
         const __m512i flip = _mm512_set1_epi8(static_cast<char>(0x80));
         for (int t = 0; t < N; ++t) sums[t] = _mm512_setzero_si512();
         for (int g = begin; g < end; ++g) {

@@ -17,6 +17,7 @@ struct Portable {
         float v[16];
     };
     static constexpr int kTokens = 4;  // activations that one pass over the weights serves
+    static constexpr int kStrips = 1;  // of 16 keys, or 16 elements, that one pass of attention has
 
     static F zero() { return {}; }
     static F all(float x) {
@@ -50,6 +51,15 @@ struct Portable {
     static F max(const F& a, const F& b) {
         return each([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; });
     }
+    static F min(const F& a, const F& b) {
+        return each([&](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; });
+    }
+    /// Lane i ^ Apart in lane i; Apart is 8, 4, 2 or 1.
+    template <int Apart>
+    static F partner(const F& a) {
+        return each([&](int i) { return a.v[i ^ Apart]; });
+    }
+    static float first_lane(const F& a) { return a.v[0]; }
     /// a * b + c, rounded once.
     static F fma(const F& a, const F& b, const F& c) {
         return each([&](int i) { return std::fma(a.v[i], b.v[i], c.v[i]); });
@@ -75,6 +85,13 @@ struct Portable {
     /// Integers in -127 .. 127 as bytes.
     static void store_bytes(int8_t* p, const F& a) {
         for (int i = 0; i < 16; ++i) p[i] = static_cast<int8_t>(a.v[i]);
+    }
+
+    /// Of 16 bytes.
+    static int32_t sum_bytes(const int8_t* p) {
+        int32_t sum = 0;
+        for (int i = 0; i < 16; ++i) sum += p[i];
+        return sum;
     }
 
     struct I {
