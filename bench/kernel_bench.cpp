@@ -64,7 +64,8 @@ void multiply(benchmark::State& state, Isa isa, DType dtype, size_t rows) {
 
 void quantize(benchmark::State& state, Isa isa) {
     const Kernels& kernels = kernels_for(isa);
-    const auto x = random_numbers(kColumns);
+    auto x = random_numbers(kColumns);
+    for (size_t i = 3; i < kColumns; i += 5 * kBlock + 7) x[i] *= 20;  // outliers
     QuantizedBuffer codes(1, kColumns);
     for (auto _ : state) {
         kernels.quantize(x.data(), 0, 0, kColumns / kBlock, codes.view());

@@ -14,8 +14,8 @@ std::string_view to_string(Isa isa);
 /// Those this machine can run; never empty.
 std::vector<Isa> available_isas();
 
-/// The last of available_isas(), or what DUNLIN_ISA names ("portable", "avx2", "avx512", "amx") where
-/// this machine can run it: for tests and comparisons.
+/// The last of available_isas(), or what DUNLIN_ISA names ("portable", "avx2", "avx512", "amx")
+/// where this machine can run it: for tests and comparisons.
 Isa chosen_isa();
 
 }  // namespace dunlin

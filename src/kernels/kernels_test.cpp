@@ -122,7 +122,7 @@ TEST_P(EveryIsa, QuantizedProductsFollowTheirDefinition) {
 
 TEST_P(EveryIsa, ProductsHaveTheSameBitsForAnyNumberOfRows) {
     constexpr size_t kColumns = 512;
-    constexpr size_t kTokens = 17;
+    constexpr size_t kTokens = 81;
     for (const DType dtype : kQuantized) {
         const auto data = random_tensor(dtype, kColumns, 16, random_);
         const TensorView tensor{dtype, {{kColumns, 16, 1, 1}}, data};
@@ -134,7 +134,7 @@ TEST_P(EveryIsa, ProductsHaveTheSameBitsForAnyNumberOfRows) {
         for (size_t t = 0; t < kTokens; ++t)
             portable().multiply_quantized(*matrix, 0, x.view, t, t + 1, one_by_one.data(), 16,
                                           true);
-        for (size_t chunk = 1; chunk <= kTokens; ++chunk) {
+        for (size_t chunk = 1; chunk <= kTokens; chunk += chunk < 18 ? 1 : 21) {
             std::vector<float> chunked(kTokens * 16, 1.0F);
             for (size_t t = 0; t < kTokens; t += chunk)
                 kernels().multiply_quantized(*matrix, 0, x.view, t, std::min(t + chunk, kTokens),

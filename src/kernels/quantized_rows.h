@@ -12,6 +12,9 @@ namespace dunlin {
 /// largest.
 inline constexpr float kOutlierRatio = 2.0F;
 
+/// Rows whose outliers are looked for together.
+inline constexpr size_t kRowsAtOnce = 64;
+
 /// Rows of activations in the form that quantized weights are multiplied with: for each 32 columns
 /// a scale and signed bytes, x = scale * code, code = round(x * (127 / max|x|)).
 ///
@@ -28,7 +31,9 @@ struct QuantizedRows {
     float* outliers = nullptr;  // [rows][blocks]: where there is one
     uint8_t* places = nullptr;  // [rows][place_stride()]: 1 + the outlier's column in its block; 0
                                 // where there is none, and behind the last block
+    uint8_t* places_by_block = nullptr;  // [blocks][row_stride]: the same, for many rows at once
     size_t columns = 0;
+    size_t row_stride = 0;  // the rows, in whole words of kRowsAtOnce, and zeros behind them
 
     size_t blocks() const { return columns / kBlock; }
     /// Whole words of eight blocks, so that blocks without an outlier are skipped eight at a time.
@@ -45,8 +50,12 @@ class QuantizedBuffer {
         const size_t blocks = rows * columns / kBlock;
         sums_.resize(blocks * 2);
         view_.columns = columns;
+        view_.row_stride = (rows + kRowsAtOnce - 1) / kRowsAtOnce * kRowsAtOnce;
         places_.resize(rows * view_.place_stride());
+        // Any row may begin a word.
+        places_by_block_.resize(view_.blocks() * view_.row_stride + kRowsAtOnce);
         view_.codes = codes_.data(), view_.sums = sums_.data(), view_.places = places_.data();
+        view_.places_by_block = places_by_block_.data();
         view_.scales = numbers_.data();
         view_.offsets = view_.scales + blocks;
         view_.outliers = view_.offsets + blocks;
@@ -57,14 +66,15 @@ class QuantizedBuffer {
     QuantizedBuffer& operator=(QuantizedBuffer&&) = default;
 
     uint64_t bytes() const {
-        return codes_.size() + places_.size() + 4 * (numbers_.size() + sums_.size());
+        return codes_.size() + places_.size() + places_by_block_.size() +
+               4 * (numbers_.size() + sums_.size());
     }
 
  private:
     std::vector<int8_t> codes_;
     std::vector<float> numbers_;
     std::vector<int32_t> sums_;
-    std::vector<uint8_t> places_;
+    std::vector<uint8_t> places_, places_by_block_;
     QuantizedRows view_;
 };
 

@@ -18,7 +18,7 @@ namespace dunlin {
 namespace {
 
 constexpr size_t kTileRows = 16;
-constexpr size_t kChunkRows = 64, kChunkBlocks = 32;
+constexpr size_t kChunkRows = kRowsAtOnce, kChunkBlocks = 32;
 constexpr size_t kAhead = 3;
 constexpr size_t kBytesOfBlock = kBlock * kPanelRows;
 
@@ -138,7 +138,6 @@ void add_chunk(const PackedFormat& format, const Chunk& chunk, const QuantizedRo
 template <Shape4 S>
 void multiply_tile_rows(const PackedMatrix& matrix, size_t panel, const QuantizedRows& x,
                         size_t row, size_t rows, float* out, size_t out_stride, bool add) {
-    using V = Avx512;
     const PackedFormat& format = matrix.format();
     const size_t block_bytes = format.block_bytes();
     alignas(64) int8_t spread_codes[kChunkBlocks * kBytesOfBlock];
@@ -153,11 +152,7 @@ void multiply_tile_rows(const PackedMatrix& matrix, size_t panel, const Quantize
         for (size_t t = 0; t < rows; t += kTileRows)
             add_chunk<S>(format, chunk, x, row + t, sums + t * kPanelRows);
     }
-    for (size_t t = 0; t < rows; ++t)
-        finish<V>(out + t * out_stride,
-                  add_outliers<V, S>(matrix, matrix.panel(panel), x, row + t,
-                                     V::load(sums + t * kPanelRows)),
-                  add);
+    finish_rows<Avx512, S>(matrix, matrix.panel(panel), x, row, rows, sums, out, out_stride, add);
 }
 
 template <Shape4 S>

@@ -1,7 +1,7 @@
 // Multiplication of packed panels. One pass over a panel serves up to V::kTokens rows of
 // activations; what one row gets does not depend on how many there are, because every row has its
 // own chain: blocks ascending, exact integer sums inside a block, then one fused multiply-add; the
-// row's outliers last.
+// row's outliers last. For a few rows those are looked for row by row, for many block by block.
 
 #pragma once
 
@@ -74,9 +74,38 @@ typename V::F add_outliers(const PackedMatrix& matrix, const std::byte* panel,
     return sum;
 }
 
+/// The same for up to kRowsAtOnce rows and their sums, [row][16].
+template <class V, Shape4 S>
+void add_outliers_by_block(const PackedMatrix& matrix, const std::byte* panel,
+                           const QuantizedRows& x, size_t row, size_t rows, float* sums) {
+    const size_t blocks = x.blocks();
+    const size_t block_bytes = matrix.format().block_bytes();
+    for (size_t b = 0; b < blocks; ++b, panel += block_bytes) {
+        const uint8_t* places = x.places_by_block + b * x.row_stride + row;
+        uint64_t mask = V::nonzero_bytes(places) & (~uint64_t{0} >> (kRowsAtOnce - rows));
+        for (; mask != 0; mask &= mask - 1) {
+            const auto t = static_cast<size_t>(std::countr_zero(mask));
+            V::store(sums + t * kPanelRows,
+                     V::fma(V::all(x.outliers[(row + t) * blocks + b]),
+                            block_column<V, S>(matrix.format(), panel, places[t] - size_t{1}),
+                            V::load(sums + t * kPanelRows)));
+        }
+    }
+}
+
+/// Up to kRowsAtOnce rows, from the sums of their blocks to the output.
+template <class V, Shape4 S>
+void finish_rows(const PackedMatrix& matrix, const std::byte* panel, const QuantizedRows& x,
+                 size_t row, size_t rows, float* sums, float* out, size_t out_stride, bool add) {
+    add_outliers_by_block<V, S>(matrix, panel, x, row, rows, sums);
+    for (size_t t = 0; t < rows; ++t)
+        finish<V>(out + t * out_stride, V::load(sums + t * kPanelRows), add);
+}
+
+/// The sums of N rows' blocks, without outliers: [row][16].
 template <class V, Shape4 S, int N>
 void multiply_rows(const PackedMatrix& matrix, const std::byte* panel, const QuantizedRows& x,
-                   size_t row, float* out, size_t out_stride, bool add) {
+                   size_t row, float* out) {
     using F = typename V::F;
     constexpr bool kNibbles = S.codes == PackedFormat::Codes::U4;
     const size_t blocks = x.blocks();
@@ -122,20 +151,33 @@ void multiply_rows(const PackedMatrix& matrix, const std::byte* panel, const Qua
             }
         }
     }
-    // Through memory, once: a loop that is too long to unroll would keep `acc` there all the time.
-    float sums_of[N * 16];
-    for (int t = 0; t < N; ++t) V::store(sums_of + t * 16, acc[t]);
-    for (int t = 0; t < N; ++t)
-        finish<V>(out + t * out_stride,
-                  add_outliers<V, S>(matrix, panel, x, row + t, V::load(sums_of + t * 16)), add);
+    for (int t = 0; t < N; ++t) V::store(out + t * kPanelRows, acc[t]);
 }
+
+/// Rows for which it pays to look for outliers block by block.
+inline constexpr size_t kManyRows = 16;
 
 template <class V, Shape4 S>
 void multiply_shape(const PackedMatrix& matrix, size_t panel, const QuantizedRows& x, size_t begin,
                     size_t end, float* out, size_t out_stride, bool add) {
+    const std::byte* weights = matrix.panel(panel);
+    alignas(64) float sums[kRowsAtOnce * kPanelRows];
+    while (end - begin >= kManyRows) {
+        const size_t rows = end - begin < kRowsAtOnce ? end - begin : kRowsAtOnce;
+        in_runs<V::kTokens>(0, rows, [&]<int N>(size_t t) {
+            multiply_rows<V, S, N>(matrix, weights, x, begin + t, sums + t * kPanelRows);
+        });
+        finish_rows<V, S>(matrix, weights, x, begin, rows, sums, out + begin * out_stride,
+                          out_stride, add);
+        begin += rows;
+    }
     in_runs<V::kTokens>(begin, end, [&]<int N>(size_t row) {
-        multiply_rows<V, S, N>(matrix, matrix.panel(panel), x, row, out + row * out_stride,
-                               out_stride, add);
+        multiply_rows<V, S, N>(matrix, weights, x, row, sums);
+        for (size_t t = 0; t < N; ++t)
+            finish<V>(
+                out + (row + t) * out_stride,
+                add_outliers<V, S>(matrix, weights, x, row + t, V::load(sums + t * kPanelRows)),
+                add);
     });
 }
 

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
 
@@ -39,9 +40,7 @@ void join_top_two(typename V::F& first, typename V::F& second) {
 
 /// The two largest of 32 numbers.
 template <class V>
-TopTwo top_two(const float (&x)[kBlock]) {
-    const auto a = V::load(x);
-    const auto b = V::load(x + 16);
+TopTwo top_two(typename V::F a, typename V::F b) {
     auto first = V::max(a, b);
     auto second = V::min(a, b);
     join_top_two<V, 8>(first, second);
@@ -51,47 +50,44 @@ TopTwo top_two(const float (&x)[kBlock]) {
     return {V::first_lane(first), V::first_lane(second)};
 }
 
-/// Takes the outlier of a block out and returns 1 + its place; 0 where there is none.
+/// Without branches: whether a block has an outlier is as good as a coin to a processor.
 template <class V>
-uint8_t take_outlier(float (&x)[kBlock], const float (&sizes)[kBlock], TopTwo& top,
-                     float& outlier) {
-    const bool is_one = top.second > 0.0F && top.first > kOutlierRatio * top.second;
-    if (!is_one || !(top.first <= 3.0e38F)) return 0;
-    size_t at = 0;
-    while (sizes[at] != top.first) ++at;
-    outlier = x[at];
-    x[at] = 0.0F;
-    top.first = top.second;
-    return static_cast<uint8_t>(at + 1);
+void quantize_block(const float* x, size_t row, size_t b, const QuantizedRows& out) {
+    const size_t at = row * out.blocks() + b;
+    typename V::F parts[2] = {V::load(x), V::load(x + 16)};
+    const typename V::F sizes[2] = {V::abs(parts[0]), V::abs(parts[1])};
+    const TopTwo top = top_two<V>(sizes[0], sizes[1]);
+    const bool has_outlier =
+        (top.second > 0.0F) & (top.first > kOutlierRatio * top.second) & (top.first <= 3.0e38F);
+    // The only number of its size; nothing equals NaN.
+    const auto outlier = V::all(has_outlier ? top.first : NAN);
+    const uint32_t place = V::equal_lanes(sizes[0], outlier) | V::equal_lanes(sizes[1], outlier)
+                                                                   << 16;
+    const auto index = static_cast<uint32_t>(std::countr_zero(place)) & 31U;
+    const auto stored = static_cast<uint8_t>(has_outlier ? index + 1 : 0);
+    out.outliers[at] = x[index];
+    out.places[row * out.place_stride() + b] = stored;
+    out.places_by_block[b * out.row_stride + row] = stored;
+
+    const float largest = has_outlier ? top.second : top.first;
+    // Also false for NaN and infinity: such a row's scale says so, its codes stay in range.
+    const bool usable = largest > 0.0F && largest <= 3.0e38F;
+    const auto inverse = V::all(usable ? 127.0F / largest : 0.0F);
+    const float scale = largest / 127.0F;
+    int8_t* codes = out.codes + row * out.columns + b * kBlock;
+    int32_t* sums = out.sums + 2 * at;
+    for (size_t half = 0; half < 2; ++half) {
+        const auto part = V::mul(V::unless_equal(parts[half], sizes[half], outlier), inverse);
+        V::store_bytes(codes + 16 * half, usable ? V::round(part) : V::zero());
+        sums[half] = V::sum_bytes(codes + 16 * half);
+    }
+    out.scales[at] = scale;
+    out.offsets[at] = scale * static_cast<float>(sums[0] + sums[1]);
 }
 
 template <class V>
 void quantize(const float* x, size_t row, size_t block, size_t count, const QuantizedRows& out) {
-    for (size_t b = block; b < block + count; ++b, x += kBlock) {
-        float values[kBlock];
-        float sizes[kBlock];
-        for (size_t i = 0; i < kBlock; i += 16) {
-            V::store(values + i, V::load(x + i));
-            V::store(sizes + i, V::abs(V::load(x + i)));
-        }
-        const size_t at = row * out.blocks() + b;
-        TopTwo top = top_two<V>(sizes);
-        out.places[row * out.place_stride() + b] =
-            take_outlier<V>(values, sizes, top, out.outliers[at]);
-        // Also false for NaN and infinity: such a row's scale says so, its codes stay in range.
-        const bool usable = top.first > 0.0F && top.first <= 3.0e38F;
-        const auto inverse = V::all(usable ? 127.0F / top.first : 0.0F);
-        const float scale = top.first / 127.0F;
-        int8_t* codes = out.codes + row * out.columns + b * kBlock;
-        int32_t* sums = out.sums + 2 * at;
-        for (size_t half = 0; half < 2; ++half) {
-            const auto part = V::mul(V::load(values + 16 * half), inverse);
-            V::store_bytes(codes + 16 * half, usable ? V::round(part) : V::zero());
-            sums[half] = V::sum_bytes(codes + 16 * half);
-        }
-        out.scales[at] = scale;
-        out.offsets[at] = scale * static_cast<float>(sums[0] + sums[1]);
-    }
+    for (size_t b = block; b < block + count; ++b, x += kBlock) quantize_block<V>(x, row, b, out);
 }
 
 template <class V>

@@ -50,6 +50,15 @@ struct Avx2 {
             return {_mm256_permute_ps(a.lo, Apart == 2 ? 0x4e : 0xb1),
                     _mm256_permute_ps(a.hi, Apart == 2 ? 0x4e : 0xb1)};
     }
+    static uint32_t equal_lanes(F a, F b) {
+        return static_cast<uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(a.lo, b.lo, _CMP_EQ_OQ))) |
+               static_cast<uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(a.hi, b.hi, _CMP_EQ_OQ)))
+                   << 8;
+    }
+    static F unless_equal(F x, F a, F b) {
+        return {_mm256_andnot_ps(_mm256_cmp_ps(a.lo, b.lo, _CMP_EQ_OQ), x.lo),
+                _mm256_andnot_ps(_mm256_cmp_ps(a.hi, b.hi, _CMP_EQ_OQ), x.hi)};
+    }
     static float first_lane(F a) { return _mm256_cvtss_f32(a.lo); }
     static F fma(F a, F b, F c) {
         return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
@@ -79,6 +88,13 @@ struct Avx2 {
             _mm_packs_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1)));
     }
 
+    static uint64_t nonzero_bytes(const uint8_t* p) {
+        const auto zeros = [&](const uint8_t* at) {
+            const __m256i equal = _mm256_cmpeq_epi8(load_int(at), _mm256_setzero_si256());
+            return static_cast<uint32_t>(_mm256_movemask_epi8(equal));
+        };
+        return ~(zeros(p) | uint64_t{zeros(p + 32)} << 32);
+    }
     static int32_t sum_bytes(const int8_t* p) {
         const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
         const __m128i pairs = _mm_maddubs_epi16(_mm_set1_epi8(1), codes);

@@ -40,6 +40,10 @@ struct Avx512 {
         else
             return _mm512_permute_ps(a, Apart == 2 ? 0x4e : 0xb1);
     }
+    static uint32_t equal_lanes(F a, F b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
+    static F unless_equal(F x, F a, F b) {
+        return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_NEQ_UQ), x);
+    }
     static float first_lane(F a) { return _mm512_cvtss_f32(a); }
     static F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
     static F abs(F a) { return _mm512_abs_ps(a); }
@@ -59,6 +63,10 @@ struct Avx512 {
                          _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(a)));
     }
 
+    static uint64_t nonzero_bytes(const uint8_t* p) {
+        const __m512i bytes = _mm512_loadu_si512(p);
+        return _mm512_test_epi8_mask(bytes, bytes);
+    }
     static int32_t sum_bytes(const int8_t* p) {
         const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
         const __m128i pairs = _mm_maddubs_epi16(_mm_set1_epi8(1), codes);

@@ -59,6 +59,16 @@ struct Portable {
     static F partner(const F& a) {
         return each([&](int i) { return a.v[i ^ Apart]; });
     }
+    /// The lanes in which they are equal, the first in the lowest bit.
+    static uint32_t equal_lanes(const F& a, const F& b) {
+        uint32_t lanes = 0;
+        for (int i = 0; i < 16; ++i) lanes |= uint32_t{a.v[i] == b.v[i]} << i;
+        return lanes;
+    }
+    /// x, and 0 where a and b are equal.
+    static F unless_equal(const F& x, const F& a, const F& b) {
+        return each([&](int i) { return a.v[i] == b.v[i] ? 0.0F : x.v[i]; });
+    }
     static float first_lane(const F& a) { return a.v[0]; }
     /// a * b + c, rounded once.
     static F fma(const F& a, const F& b, const F& c) {
@@ -87,6 +97,12 @@ struct Portable {
         for (int i = 0; i < 16; ++i) p[i] = static_cast<int8_t>(a.v[i]);
     }
 
+    /// Which of 64 bytes are not zero, the first in the lowest bit.
+    static uint64_t nonzero_bytes(const uint8_t* p) {
+        uint64_t mask = 0;
+        for (int i = 0; i < 64; ++i) mask |= uint64_t{p[i] != 0} << i;
+        return mask;
+    }
     /// Of 16 bytes.
     static int32_t sum_bytes(const int8_t* p) {
         int32_t sum = 0;
