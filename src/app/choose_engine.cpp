@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <numeric>
 
 #include "app/hosted_devices.h"
 #include "base/log.h"
+#include "base/os.h"
 #include "formats/model_config.h"
 #include "models/model.h"
 #include "tensor/dtype.h"
@@ -37,19 +39,52 @@ std::string describe(const LlamaCppDevice& device) {
            " free)";
 }
 
-EngineChoice on_device(const LlamaCppDevice& device, const EngineWish& wish,
-                       const EngineNeeds& needs, const std::string& reason) {
+bool exceeds_memory(const EngineNeeds& needs, const EngineStock& stock) {
+    return stock.memory_bytes > 0 && needs.file_bytes > stock.memory_bytes;
+}
+
+Error too_large(const EngineNeeds& needs, const std::string& room) {
+    return {Code::OutOfMemory, "the file has " + in_gib(needs.file_bytes) + ", and " + room +
+                                   "; take a smaller or more quantized one"};
+}
+
+/// Why the device and main memory cannot hold the file together, if so. What main memory holds
+/// alone is no matter: then a device that fails costs speed and nothing else.
+std::optional<Error> refuse_size(const LlamaCppDevice& device, const EngineWish& wish,
+                                 const EngineNeeds& needs, const EngineStock& stock) {
+    if (!exceeds_memory(needs, stock)) return std::nullopt;
+    const size_t layers = wish.device_layers
+                              ? std::min<size_t>(*wish.device_layers, needs.layers.size())
+                              : layers_that_fit(needs.layers, device.memory_bytes_free, 0);
+    // One file's tensors: their sum is no more than its size, but for an embedding counted twice.
+    const uint64_t there =
+        std::min(needs.file_bytes, std::accumulate(needs.layers.end() - static_cast<long>(layers),
+                                                   needs.layers.end(), uint64_t{0}));
+    if (there <= device.memory_bytes_free && needs.file_bytes - there <= stock.memory_bytes)
+        return std::nullopt;
+    return too_large(needs, "of it " + in_gib(there) + " would lie on " + describe(device) +
+                                ", the rest in main memory, which has " +
+                                in_gib(stock.memory_bytes));
+}
+
+Expected<EngineChoice> on_device(const LlamaCppDevice& device, const EngineWish& wish,
+                                 const EngineNeeds& needs, const EngineStock& stock,
+                                 const std::string& reason) {
+    if (auto refused = refuse_size(device, wish, needs, stock))
+        return std::unexpected(std::move(*refused));
     const std::string layers = wish.device_layers ? std::to_string(*wish.device_layers) + " layers"
                                : device.memory_bytes_free >= needs.file_bytes
                                    ? "the file's " + in_gib(needs.file_bytes) + " fit"
                                    : "as many layers as fit of " + in_gib(needs.file_bytes);
-    return {"llama.cpp", device.name, wish.device_layers,
-            reason + " " + describe(device) + ": " + layers};
+    return EngineChoice{"llama.cpp", device.name, wish.device_layers,
+                        reason + " " + describe(device) + ": " + layers};
 }
 
 /// What computes on the CPU; `reason` says why it is the CPU.
 Expected<EngineChoice> on_cpu(const EngineWish& wish, const EngineNeeds& needs,
                               const EngineStock& stock, const std::string& reason) {
+    if (exceeds_memory(needs, stock))
+        return std::unexpected(too_large(needs, "main memory has " + in_gib(stock.memory_bytes)));
     const bool native = needs.native_obstacle.empty();
     if (wish.engine == "llama.cpp")
         return EngineChoice{"llama.cpp", "cpu", {}, reason + "; the settings name llama.cpp"};
@@ -103,16 +138,16 @@ Expected<EngineChoice> choose_engine(const EngineWish& wish, const EngineNeeds& 
     const LlamaCppDevice* device = find_device(wish.device, stock);
     if (!automatic) {
         if (device == nullptr) return std::unexpected(no_such_device(wish, stock));
-        return on_device(*device, wish, needs, "the settings name");
+        return on_device(*device, wish, needs, stock, "the settings name");
     }
     if (device == nullptr)
         return on_cpu(wish, needs, stock,
                       stock.has_llamacpp ? "there is no GPU that llama.cpp can use"
                                          : "this build computes on the CPU alone");
-    if (device->memory_bytes_free < needs.file_bytes / 2)
+    if (device->memory_bytes_free < needs.file_bytes / 2 && !exceeds_memory(needs, stock))
         return on_cpu(wish, needs, stock,
                       describe(*device) + " holds less than half of " + in_gib(needs.file_bytes));
-    return on_device(*device, wish, needs, "the best device here is");
+    return on_device(*device, wish, needs, stock, "the best device here is");
 }
 
 Expected<ChosenRunner> choose_runner(
@@ -130,7 +165,9 @@ Expected<ChosenRunner> choose_runner(
         EngineWish on_cpu = wish;
         on_cpu.device = "cpu";
         choice = choose_engine(on_cpu, needs, stock);
-        if (!choice) return std::unexpected(choice.error());
+        if (!choice)
+            return fail(choice.error().code,
+                        failed + ", and the CPU cannot take over: " + choice.error().message);
         choice->why = failed + ", so the CPU takes over: " + choice->engine + " computes on it";
         runner = make(*choice);
     }
@@ -160,7 +197,7 @@ std::string native_obstacle(const GgufFile& file) {
 }
 
 EngineStock engine_stock(const EngineWish& wish) {
-    EngineStock stock;
+    EngineStock stock{.memory_bytes = usable_memory_bytes()};
 #ifdef DUNLIN_LLAMACPP
     stock.has_llamacpp = true;
 #endif

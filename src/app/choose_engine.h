@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "formats/gguf.h"
 #include "runner/llamacpp/devices.h"
+#include "runner/llamacpp/offload.h"
 #include "runner/runner.h"
 
 namespace dunlin {
@@ -25,12 +26,14 @@ struct EngineWish {
 struct EngineNeeds {
     std::string native_obstacle;  // why the native engine cannot compute it; empty: it can
     uint64_t file_bytes = 0;
+    LayerBytes layers = {};  // weights alone
 };
 
 /// What there is to compute with.
 struct EngineStock {
     bool has_llamacpp = false;  // this build has it
     std::vector<LlamaCppDevice> devices = {};
+    uint64_t memory_bytes = 0;  // main memory; 0: unknown, and not looked at
 };
 
 struct EngineChoice {
@@ -41,9 +44,10 @@ struct EngineChoice {
 };
 
 /// Picks what computes a model. auto takes, in this order: llama.cpp on the GPU with the most free
-/// memory, if that holds the model or at least half of it; the native engine; llama.cpp on the CPU.
-/// What only looks like a GPU is taken where it is named. Errors: Unsupported, one sentence with
-/// what there is and what to do.
+/// memory, if that holds the model or at least half of it, or main memory does not hold it; the
+/// native engine; llama.cpp on the CPU. What only looks like a GPU is taken where it is named.
+/// Errors: Unsupported; OutOfMemory where the file is larger than main memory, and what the device
+/// does not take of it too. One sentence with what there is and what to do.
 Expected<EngineChoice> choose_engine(const EngineWish& wish, const EngineNeeds& needs,
                                      const EngineStock& stock);
 

@@ -96,6 +96,67 @@ TEST(ChooseEngine, WhatCannotBeIsRefusedWithWhatThereIs) {
                 HasSubstr("cpu, cuda0, cuda1, vulkan0, vulkan1"));
 }
 
+/// As engine_stock() finds it on a machine with that much main memory.
+EngineStock with_memory(EngineStock stock, uint64_t bytes) {
+    stock.memory_bytes = bytes;
+    return stock;
+}
+
+/// A file of so many layers of 1 GiB.
+EngineNeeds layers_of_1_gib(uint64_t count) {
+    return {.native_obstacle = "", .file_bytes = count * kGib, .layers = LayerBytes(count, kGib)};
+}
+
+/// "engine device", or what the refusal for the size says.
+std::string fitted(const EngineWish& wish, const EngineNeeds& needs, const EngineStock& stock) {
+    const auto choice = choose_engine(wish, needs, stock);
+    if (!choice) EXPECT_EQ(choice.error().code, Code::OutOfMemory);
+    return choice ? choice->engine + " " + choice->device : choice.error().message;
+}
+
+TEST(ChooseEngine, MainMemoryLimitsWhatTheCpuComputes) {
+    EXPECT_EQ(fitted({}, layers_of_1_gib(16), with_memory(kCpu, 16 * kGib)), "native cpu");
+    EXPECT_EQ(fitted({}, layers_of_1_gib(17), kCpu), "native cpu") << "nobody knows how much";
+    const std::string refusal =
+        "the file has 17.0 GiB, and main memory has 16.0 GiB; take a smaller or more quantized one";
+    for (const EngineWish& wish :
+         {EngineWish{}, EngineWish{.engine = "native"}, EngineWish{.engine = "llama.cpp"}})
+        EXPECT_EQ(fitted(wish, layers_of_1_gib(17), with_memory(kCpu, 16 * kGib)), refusal);
+    EXPECT_EQ(fitted({.device = "cpu"}, layers_of_1_gib(17), with_memory(kGpus, 16 * kGib)),
+              refusal);
+}
+
+TEST(ChooseEngine, ADeviceAndMainMemoryHoldTheFileTogether) {
+    // cuda1 has 20 GiB free, of which half a GiB is kept: 19 layers.
+    const EngineStock two = with_memory(kGpus, 2 * kGib), large = with_memory(kGpus, 30 * kGib);
+    EXPECT_EQ(fitted({}, layers_of_1_gib(19), two), "llama.cpp cuda1") << "all of it on the GPU";
+    EXPECT_EQ(fitted({}, layers_of_1_gib(21), two), "llama.cpp cuda1");
+    EXPECT_EQ(fitted({}, layers_of_1_gib(22), two),
+              "the file has 22.0 GiB, and of it 19.0 GiB would lie on cuda1 (NVIDIA Large, 20.0 "
+              "GiB free), the rest in main memory, which has 2.0 GiB; take a smaller or more "
+              "quantized one");
+    EXPECT_EQ(fitted({.device = "cuda0"}, layers_of_1_gib(9), two), "llama.cpp cuda0");
+    EXPECT_THAT(fitted({.device = "cuda0"}, layers_of_1_gib(10), two), HasSubstr("7.0 GiB would"));
+    EXPECT_EQ(fitted({}, layers_of_1_gib(49), large), "llama.cpp cuda1")
+        << "less than half fits there, but without it nothing does";
+    EXPECT_THAT(fitted({}, layers_of_1_gib(50), large), HasSubstr("19.0 GiB would lie on cuda1"));
+    EngineNeeds unknown = layers_of_1_gib(19);
+    unknown.layers.clear();
+    EXPECT_THAT(fitted({}, unknown, two), HasSubstr("of it 0.0 GiB")) << "nothing is put there";
+}
+
+TEST(ChooseEngine, TheLayersThatTheSettingsNameAreWhatADeviceHolds) {
+    const EngineStock stock = with_memory(kGpus, 8 * kGib);
+    const auto on_cuda0 = [&](uint32_t layers) {
+        return fitted({.device = "cuda0", .device_layers = layers}, layers_of_1_gib(12), stock);
+    };
+    EXPECT_THAT(on_cuda0(3), HasSubstr("3.0 GiB would lie on cuda0"));
+    EXPECT_EQ(on_cuda0(4), "llama.cpp cuda0");
+    EXPECT_EQ(on_cuda0(8), "llama.cpp cuda0");
+    EXPECT_THAT(on_cuda0(9), HasSubstr("9.0 GiB would lie on cuda0"));
+    EXPECT_THAT(on_cuda0(1000), HasSubstr("12.0 GiB would lie on cuda0"));
+}
+
 /// Makes a runner on the CPU; anything else fails.
 Expected<std::unique_ptr<Runner>> only_on_cpu(const EngineChoice& choice) {
     if (choice.device != "cpu") return fail(Code::OutOfMemory, "the driver gave up");
@@ -115,6 +176,15 @@ TEST(ChooseRunner, TheCpuTakesOverFromAGpuThatFails) {
     EXPECT_EQ(
         choose_runner("m", {.engine = "llama.cpp"}, kKnown, kGpus, only_on_cpu)->choice.engine,
         "llama.cpp");
+}
+
+TEST(ChooseRunner, TheCpuDoesNotTakeOverWhatMainMemoryCannotHold) {
+    const auto made =
+        choose_runner("m", {}, layers_of_1_gib(19), with_memory(kGpus, 2 * kGib), only_on_cpu);
+    EXPECT_EQ(made.error().code, Code::OutOfMemory);
+    EXPECT_EQ(made.error().message,
+              "cuda1 failed (the driver gave up), and the CPU cannot take over: the file has 19.0 "
+              "GiB, and main memory has 2.0 GiB; take a smaller or more quantized one");
 }
 
 TEST(ChooseRunner, WhatFailsOnTheCpuTooIsAnError) {

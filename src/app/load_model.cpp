@@ -72,7 +72,9 @@ namespace {
 constexpr const char* kFakeWhy = "it is the model for tests, which is none";
 
 EngineNeeds needs_of(const GgufFile& file) {
-    return {.native_obstacle = native_obstacle(file), .file_bytes = file.file_bytes()};
+    return {.native_obstacle = native_obstacle(file),
+            .file_bytes = file.file_bytes(),
+            .layers = layer_bytes(file, {})};
 }
 
 }  // namespace

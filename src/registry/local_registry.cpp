@@ -123,12 +123,8 @@ class LocalRegistry final : public Registry {
         info.file_bytes = facts->file_bytes;
         info.parameters = facts->parameters;
         info.context_tokens = facts->context_tokens;
-        model.fits =
-            settings_.memory_bytes_max == 0 || facts->file_bytes <= settings_.memory_bytes_max;
-        if (!model.fits)
-            info.reason = "the file has " + std::to_string(facts->file_bytes) +
-                          " bytes, and models may take " +
-                          std::to_string(settings_.memory_bytes_max);
+        model.fits = facts->too_large.empty();
+        if (!model.fits) info.reason = facts->too_large;
     }
 
     /// Why there is nothing to load now, if so. REQUIRES: the lock is held.

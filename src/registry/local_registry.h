@@ -19,11 +19,12 @@ struct ModelEntry {
     std::string reason;  // why, and what to do
 };
 
-/// Facts from a file's header, for lists; cheap to read.
+/// Facts from a file's header, for lists; cheap to find.
 struct ModelFacts {
     std::string architecture, quantization;
     uint64_t file_bytes = 0, parameters = 0;
     uint32_t context_tokens = 0;
+    std::string too_large = {};  // for this machine, and why; empty: it may be loaded
 };
 
 /// What loading a model gives, and what /models says of it.
@@ -37,7 +38,6 @@ struct RegistrySettings {
     std::vector<ModelEntry> models;
     std::string default_model;
     std::map<std::string, std::string, std::less<>> aliases;
-    uint64_t memory_bytes_max = 0;  // what one model's file may have; 0: no limit
     /// Reads a file's header. Called at construction for entries with a path.
     std::function<Expected<ModelFacts>(const ModelEntry&)> inspect;
     /// Loads a model; on a thread of its own, never twice at once for one entry.

@@ -7,15 +7,14 @@
 namespace dunlin {
 namespace {
 
-RegistrySettings settings_with(uint64_t file_bytes, uint64_t memory_bytes_max) {
+RegistrySettings settings_with(const std::string& too_large) {
     RegistrySettings settings;
     settings.models = {{"m", "file", ""}, {"away", "", "fetch it first"}};
     settings.default_model = "m";
     settings.aliases["other"] = "m";
-    settings.memory_bytes_max = memory_bytes_max;
     settings.inspect = [=](const ModelEntry&) {
         ModelFacts facts;
-        facts.file_bytes = file_bytes;
+        facts.too_large = too_large;
         return facts;
     };
     return settings;
@@ -31,11 +30,13 @@ Error acquire_error(Registry& registry, const char* id) {
 
 TEST(LocalRegistry, RefusesWhatCannotBeLoaded) {
     Metrics metrics;
-    const auto registry = make_registry(settings_with(11, 10), system_clock(), metrics);
+    const auto registry = make_registry(settings_with("the file is larger than all there is"),
+                                        system_clock(), metrics);
     const auto info = registry->find("m");
     EXPECT_EQ(info->state, ModelState::OnDisk);
-    EXPECT_EQ(info->reason, "the file has 11 bytes, and models may take 10");
+    EXPECT_EQ(info->reason, "the file is larger than all there is");
     EXPECT_EQ(acquire_error(*registry, "m").code, Code::OutOfMemory);
+    EXPECT_EQ(acquire_error(*registry, "m").message, info->reason);
     EXPECT_EQ(acquire_error(*registry, "away").code, Code::NotReady);
     EXPECT_EQ(acquire_error(*registry, "away").message, "fetch it first");
     EXPECT_EQ(acquire_error(*registry, "none").code, Code::ModelNotFound);
@@ -45,7 +46,7 @@ TEST(LocalRegistry, RefusesWhatCannotBeLoaded) {
 
 TEST(LocalRegistry, RemembersAFailedLoadAndTriesAgain) {
     Metrics metrics;
-    auto settings = settings_with(10, 10);
+    auto settings = settings_with("");
     int tries = 0;
     settings.load = [&](const ModelEntry&) -> Expected<LoadedModel> {
         return fail(Code::Unsupported, "try " + std::to_string(++tries));

@@ -51,7 +51,7 @@ class Registry {
 
     /// Calls `done` exactly once, with the loaded engine or why there is none, perhaps before
     /// acquire() returns, perhaps from the loading thread: it must only post.
-    /// Errors: ModelNotFound; OutOfMemory where the file is above the memory's limit; and what
+    /// Errors: ModelNotFound; OutOfMemory where the machine cannot hold the file; and what
     /// loading gave, Corrupt for a file that cannot be used (the next acquire tries again).
     using Acquired = std::move_only_function<void(Expected<std::shared_ptr<Engine>>)>;
     virtual void acquire(std::string_view id, Acquired done) = 0;

@@ -36,7 +36,6 @@ struct ModelFinding : Finding {
 
 struct Report {
     EngineStock stock;
-    uint64_t memory_bytes = 0;
     uint32_t cores = 0;
     ModelFinding model;
     Finding data;
@@ -57,11 +56,6 @@ ModelFinding examine_model(const ModelEntry& entry, const Settings& settings,
         return out;
     }
     out.file_bytes = facts->file_bytes;
-    if (report.memory_bytes > 0 && out.file_bytes > report.memory_bytes) {
-        out.problem = "the file has " + in_gib(out.file_bytes) + ", and there is memory of " +
-                      in_gib(report.memory_bytes) + "; take a smaller or more quantized one";
-        return out;
-    }
     const auto choice = plan_model(entry, load_settings_of(settings, entry).wish, report.stock);
     if (choice)
         out.choice = *choice;
@@ -93,7 +87,6 @@ Finding examine_data(const Settings& settings) {
 Report examine(const Settings& settings, const ModelEntry& entry) {
     Report report;
     report.stock = engine_stock({});
-    report.memory_bytes = usable_memory_bytes();
     report.cores = usable_cores();
     report.model = examine_model(entry, settings, report);
     report.data = examine_data(settings);
@@ -114,7 +107,8 @@ void print_text(const Report& report) {
                         ? ""
                         : " but for DUNLIN_ISA: " + std::string(to_string(chosen_isa()))));
     print_line("cores", std::to_string(report.cores));
-    print_line("memory", report.memory_bytes == 0 ? "unknown" : in_gib(report.memory_bytes));
+    print_line("memory",
+               report.stock.memory_bytes == 0 ? "unknown" : in_gib(report.stock.memory_bytes));
     print_line("engines", report.stock.has_llamacpp
                               ? "native, llama.cpp"
                               : "native; llama.cpp is not in this build: scripts/build full");
@@ -153,7 +147,7 @@ void print_json(const Report& report) {
         {"instruction_sets", std::move(sets)},
         {"instruction_set_in_use", to_string(chosen_isa())},
         {"cores", report.cores},
-        {"memory_bytes", report.memory_bytes},
+        {"memory_bytes", report.stock.memory_bytes},
         {"engines", std::move(engines)},
         {"devices", std::move(devices)},
         {"model", Json::Object{{"id", lossy_utf8(model.id)},

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <thread>
 
 #include <CLI/CLI.hpp>
@@ -37,14 +38,28 @@ RegistrySettings registry_settings(const Settings& settings, const ModelEntry& c
     return out;
 }
 
+/// What a file's header says, and whether this machine can hold it. Devices are looked for only
+/// where main memory cannot, and once (`stock`): asking for them takes time.
+Expected<ModelFacts> inspect_here(const Settings& settings, const ModelEntry& entry,
+                                  std::optional<EngineStock>& stock) {
+    auto facts = inspect_model(entry);
+    const uint64_t memory_bytes = usable_memory_bytes();
+    if (!facts || memory_bytes == 0 || facts->file_bytes <= memory_bytes) return facts;
+    if (!stock) stock = engine_stock({});
+    if (const auto plan = plan_model(entry, load_settings_of(settings, entry).wish, *stock);
+        !plan && plan.error().code == Code::OutOfMemory)
+        facts->too_large = plan.error().message;
+    return facts;
+}
+
 /// Ends the program where the file is broken or cannot be computed as the settings say, rather than
 /// answer each request with it.
 void check_model(const Settings& settings, const ModelEntry& entry) {
     if (const auto facts = inspect_model(entry); !facts) exit_with(facts.error());
     // Devices matter here only where one is named: asking for them takes time.
     const EngineWish wish = load_settings_of(settings, entry).wish;
-    const EngineStock stock =
-        engine_stock(wish.device == "auto" ? EngineWish{.device = "cpu"} : wish);
+    EngineStock stock = engine_stock(wish.device == "auto" ? EngineWish{.device = "cpu"} : wish);
+    stock.memory_bytes = 0;  // what is too large is listed with the reason
     if (const auto plan = plan_model(entry, wish, stock); !plan)
         exit_with({plan.error().code, entry.path + ": " + plan.error().message});
 }
@@ -84,8 +99,9 @@ void serve(const CommandFlags& flags) {
     Metrics metrics;
     const Clock& clock = system_clock();
     RegistrySettings models = registry_settings(settings, chosen);
-    models.inspect = inspect_model;
-    models.memory_bytes_max = usable_memory_bytes();
+    models.inspect = [&, stock = std::optional<EngineStock>()](const ModelEntry& entry) mutable {
+        return inspect_here(settings, entry, stock);
+    };
     models.load = [&](const ModelEntry& entry) {
         return load_engine(entry, load_settings_of(settings, entry), clock, metrics);
     };

@@ -59,10 +59,12 @@ TokenSpellings spellings_of(const Settings& settings, const ModelEntry& entry) {
     }
     auto file = GgufFile::open(entry.path);
     if (!file) exit_with(file.error());
-    // Devices do not matter for a tokenizer, and asking for them takes time.
+    // Neither devices, for which it takes time to ask, nor memory matter for a tokenizer.
     EngineWish wish = load_settings_of(settings, entry).wish;
     wish.device = "cpu";
-    auto vocabulary = load_vocabulary(entry, **file, wish, engine_stock(wish), nullptr);
+    EngineStock stock = engine_stock(wish);
+    stock.memory_bytes = 0;
+    auto vocabulary = load_vocabulary(entry, **file, wish, stock, nullptr);
     if (!vocabulary) exit_with(vocabulary.error());
     if (vocabulary->tokenizer == nullptr)
         exit_with({Code::Unsupported, entry.path + " has no vocabulary (tokenizer.ggml.tokens)"});
