@@ -29,9 +29,11 @@ AMD = ("DISCRETE_GPU", "AMD Radeon RX 7900")
     (summary(AMD) | {"glslc": ""}, "full-vulkan", "AMD Radeon RX 7900"),
     (summary(LAVAPIPE, ("INTEGRATED_GPU", "Intel Iris")) | {"glslc": ""}, "full-vulkan", "Intel Iris"),
     (summary(AMD), "release", "neither nvcc"),
+    (summary(AMD) | {"dpkg-query": ""}, "full-vulkan", "Debian's glslc"),
     (NVIDIA | {"nvcc": ""} | summary(), "full-cuda", "RTX 4090"),
     (NVIDIA | summary() | {"glslc": ""}, "full-vulkan", "RTX 4090"),
     (NVIDIA | summary(), "release", "neither nvcc"),
+    (NVIDIA | summary(LAVAPIPE) | {"dpkg-query": ""}, "release", "neither nvcc"),
     (BROKEN | {"nvcc": ""} | summary(), "release", ""),
     ({"uname": "echo Darwin"}, "full-metal", "macOS"),
 ])
