@@ -12,12 +12,7 @@ namespace dunlin {
 namespace {
 
 Expected<std::unique_ptr<Runner>> make_process(Json spec, std::string name) {
-    for (const LogLevel level :
-         {LogLevel::Debug, LogLevel::Info, LogLevel::Warning, LogLevel::Error, LogLevel::Off})
-        if (log_enabled(level) || level == LogLevel::Off) {
-            spec.set("log_level", static_cast<uint32_t>(level));
-            break;
-        }
+    spec.set("log_level", static_cast<uint32_t>(log_level()));
     auto text = write_json(spec);
     if (!text) return std::unexpected(text.error());
     return make_process_runner({.command = {"/proc/self/exe", std::string(kHostRunner)},

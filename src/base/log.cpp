@@ -43,8 +43,11 @@ void set_log_sink(LogSink* sink) {
 void set_log_level(LogLevel level) {
     level_installed.store(level, std::memory_order_relaxed);
 }
+LogLevel log_level() {
+    return level_installed.load(std::memory_order_relaxed);
+}
 bool log_enabled(LogLevel level) {
-    return level >= level_installed.load(std::memory_order_relaxed);
+    return level >= log_level();
 }
 
 void log_debug(std::string_view area, std::string_view event,

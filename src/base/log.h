@@ -35,6 +35,7 @@ class LogSink {
 /// REQUIRES: the sink outlives every thread that logs. nullptr restores stderr.
 void set_log_sink(LogSink* sink);
 void set_log_level(LogLevel level);
+LogLevel log_level();
 bool log_enabled(LogLevel level);
 
 /// One line an event: `log_info("engine", "model loaded", {{"model", id}, {"load_ms", ms}});`
