@@ -9,6 +9,7 @@
 #include <limits>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "base/check.h"
@@ -64,11 +65,7 @@ class ProcessRunner final : public Runner {
     const Capabilities& capabilities() const noexcept override { return capabilities_; }
 
     Expected<SeqId> open(const SequenceSpec& spec) override {
-        if (auto refused = refuse_opening({.prompt_tokens = spec.prompt.size(),
-                                           .tokens_max = spec.tokens_max,
-                                           .tokens_most = capabilities_.sequence_tokens_max,
-                                           .open = static_cast<uint32_t>(kept_.size()),
-                                           .sequences_max = capabilities_.sequences_max}))
+        if (auto refused = refuse(spec.prompt.size(), spec.tokens_max))
             return std::unexpected(std::move(*refused));
         Kept kept{.domain = spec.domain,
                   .prompt = {spec.prompt.begin(), spec.prompt.end()},
@@ -91,8 +88,8 @@ class ProcessRunner final : public Runner {
 
     Expected<SeqId> fork(SeqId parent, uint32_t length) override {
         CHECK(length <= of(parent).length);
-        if (kept_.size() >= capabilities_.sequences_max)
-            return fail(Code::NoRoom, "all places for sequences are taken");
+        if (auto refused = refuse(of(parent).prompt.size(), of(parent).tokens_max))
+            return std::unexpected(std::move(*refused));
         if (auto known = introduce(of(parent)); !known) return std::unexpected(known.error());
         const auto reply = call({.op = Op::Fork, .seq = of(parent).there, .amount = length});
         if (!reply) return std::unexpected(reply.error());
@@ -202,6 +199,14 @@ class ProcessRunner final : public Runner {
         return found->second;
     }
     const Kept& of(SeqId seq) const { return const_cast<ProcessRunner*>(this)->of(seq); }
+    /// Why a sequence cannot open, if so, without asking the child.
+    std::optional<Error> refuse(uint64_t prompt_tokens, uint64_t tokens_max) const {
+        return refuse_opening({.prompt_tokens = prompt_tokens,
+                               .tokens_max = tokens_max,
+                               .tokens_most = capabilities_.sequence_tokens_max,
+                               .open = static_cast<uint32_t>(kept_.size()),
+                               .sequences_max = capabilities_.sequences_max});
+    }
     SeqId here(SeqId there) const {
         for (const auto& [seq, kept] : kept_)
             if (kept.there == there) return seq;
