@@ -1,6 +1,8 @@
 #include "app/hosted_runner.h"
 
+#include <chrono>
 #include <limits>
+#include <thread>
 
 #include "app/fake_model.h"
 #include "base/log.h"
@@ -40,6 +42,7 @@ Expected<std::unique_ptr<Runner>> make(std::string_view text_of_spec) {
     if (const std::string fake = text(*spec, "fake"); !fake.empty()) {
         const auto model = parse_fake_model(fake);
         if (!model) return std::unexpected(model.error());
+        std::this_thread::sleep_for(std::chrono::milliseconds(model->load_ms));
         return make_fake_runner(model->runner);
     }
     LlamaCppSettings settings{

@@ -110,7 +110,7 @@ Expected<LoadedModel> load_fake(const ModelEntry& entry, EngineSettings engine, 
                                 Metrics& metrics) {
     const auto fake = parse_fake_model(entry.path);
     if (!fake) return std::unexpected(fake.error());
-    std::this_thread::sleep_for(std::chrono::milliseconds(fake->load_ms));
+    if (fake->hosted == 0) std::this_thread::sleep_for(std::chrono::milliseconds(fake->load_ms));
     if (fake->fail_load != 0) return fail(Code::Corrupt, "the fake model was told not to load");
     engine.end_tokens = {kByteTokenizerEnd};
     auto chat = chat_template_from_source(

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -15,6 +16,7 @@ namespace {
 
 constexpr int64_t kStallUs = 10'000'000;
 constexpr int64_t kPositionUs = 1'000'000;
+constexpr std::chrono::milliseconds kNoRoom(10);  // until the Runner is asked again
 
 double ms(int64_t us) {
     return static_cast<double>(us) / 1e3;
@@ -64,7 +66,7 @@ class LocalEngine final : public Engine {
     void run(const std::stop_token& stop);
     void take_inbox();
     void end_cancelled_and_late();
-    void step();
+    bool step();
     void tell_positions();
     void accept(Sequence& sequence, const Output& output, int64_t now);
     void finish(Sequence* sequence, const Finished& finished);
@@ -109,7 +111,7 @@ class LocalEngine final : public Engine {
     EngineState state_;
     bool draining_ = false;
     std::optional<int64_t> drain_until_us_;
-    int64_t step_began_us_ = 0;  // 0: no step under way
+    int64_t work_since_us_ = 0;  // there is work, and no step has ended since; 0: there is none
 
     std::jthread thread_;  // last: starts when everything else is there
 };
@@ -147,13 +149,19 @@ void LocalEngine::run(const std::stop_token& stop) {
     while (!stop.stop_requested()) {
         take_inbox();
         end_cancelled_and_late();
-        if (!scheduler_.idle()) step();
+        const bool stepped = !scheduler_.idle() && step();
         tell_positions();
         note_state();
         std::unique_lock lock(mutex_);
-        if (!inbox_.empty() || !scheduler_.idle()) continue;
+        const auto arrived = [&] { return !inbox_.empty(); };
+        if (!scheduler_.idle()) {
+            if (!stepped) wake_.wait_for(lock, stop, kNoRoom, arrived);
+            continue;
+        }
+        work_since_us_ = 0;
+        if (arrived()) continue;
         emptied_.notify_all();
-        wake_.wait(lock, stop, [&] { return !inbox_.empty(); });
+        wake_.wait(lock, stop, arrived);
     }
     take_inbox();
     fail_all({Code::NotReady, "the engine was stopped"});
@@ -206,18 +214,19 @@ void LocalEngine::end_cancelled_and_late() {
                     Keep::Cached);
 }
 
-void LocalEngine::step() {
+/// False where nothing could be computed, for want of room.
+bool LocalEngine::step() {
+    {
+        const std::lock_guard lock(mutex_);
+        if (work_since_us_ == 0) work_since_us_ = clock_.now_us();
+    }
     std::vector<Scheduler::Refusal> refused;
     const auto rows = scheduler_.next(refused);
     for (const auto& refusal : refused)
         fail_answer(refusal.sequence->shared_answer(), refusal.error, Keep::Cached);
-    if (rows.empty()) return;
+    if (rows.empty()) return false;
 
     const int64_t began = clock_.now_us();
-    {
-        const std::lock_guard lock(mutex_);
-        step_began_us_ = began;
-    }
     std::vector<Span> spans;
     for (const auto& row : rows) {
         spans.push_back(row.span);
@@ -235,7 +244,7 @@ void LocalEngine::step() {
         launched ? runner_->collect(*launched) : Expected<Step>(std::unexpected(launched.error()));
     {
         const std::lock_guard lock(mutex_);
-        step_began_us_ = 0;
+        work_since_us_ = 0;
     }
     if (!done) {
         log_error("engine", "a step failed",
@@ -245,7 +254,7 @@ void LocalEngine::step() {
             if (std::find(hit.begin(), hit.end(), row.sequence->shared_answer()) == hit.end())
                 hit.push_back(row.sequence->shared_answer());
         for (const auto& answer : hit) fail_answer(answer, done.error(), Keep::Nothing);
-        return;
+        return true;
     }
     scheduler_.note(rows, done->compute_us);
     const int64_t now = clock_.now_us();
@@ -262,6 +271,7 @@ void LocalEngine::step() {
     for (const auto& answer : broken)
         fail_answer(answer, {Code::Internal, "the model gave a number that is not finite"},
                     Keep::Nothing);
+    return true;
 }
 
 /// To those that wait: at once, and when the place has changed, at most once a second.
@@ -359,7 +369,7 @@ EngineState LocalEngine::state() const {
     EngineState state = state_;
     state.queued = queued_now();
     state.ready = !draining_;
-    state.stalled = step_began_us_ != 0 && clock_.now_us() - step_began_us_ > kStallUs;
+    state.stalled = work_since_us_ != 0 && clock_.now_us() - work_since_us_ > kStallUs;
     state.memory = runner_->memory();
     return state;
 }

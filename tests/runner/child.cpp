@@ -1,8 +1,10 @@
 // The process that the tests of make_process_runner() start, and with an argument those of Service,
 // which give it what to put before each answer or "refuse". For a Runner its text is "check" (ends
 // itself while it loads), "refuse", "llama.cpp PATH CONTEXT SEQUENCES STEP", or "fake" and numbers,
-// in the order of read_fake().
+// in the order of read_fake(). With "while FILE" before that, it loads as long as there is such a
+// file.
 #include <chrono>
+#include <filesystem>
 #include <sstream>
 #include <thread>
 
@@ -27,6 +29,12 @@ Expected<std::unique_ptr<Runner>> make(std::string_view spec) {
     std::istringstream text{std::string(spec)};
     std::string kind;
     text >> kind;
+    if (kind == "while") {
+        std::string file;
+        text >> file >> kind;
+        while (std::filesystem::exists(file))
+            std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
     CHECK(kind != "check");
     if (kind == "refuse") return fail(Code::Corrupt, "this file is broken");
     if (kind == "fake") return make_fake_runner(read_fake(text));

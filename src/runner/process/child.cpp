@@ -10,6 +10,7 @@
 #include <thread>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <spawn.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -113,6 +114,11 @@ void Child::set_patience_ms(uint32_t ms) {
     const timeval patience{.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
     setsockopt(commands_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     setsockopt(commands_, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+}
+
+bool Child::has_said_something() const {
+    pollfd commands{commands_, POLLIN, 0};
+    return poll(&commands, 1, 0) > 0;
 }
 
 void Child::cancel() noexcept {

@@ -29,6 +29,8 @@ class Child {
 
     /// Whether the message went out whole.
     bool send(const void* data, size_t size);
+    /// Whether receive() would not wait: there is a message, or the child has gone.
+    bool has_said_something() const;
     /// Waits for a message of exactly this size; false where the child has gone or sends anything
     /// else.
     bool receive(void* data, size_t size);

@@ -39,6 +39,10 @@ class ProcessRunner final : public Runner {
  public:
     ProcessRunner(ProcessSettings settings, const Clock& clock)
         : settings_(std::move(settings)), clock_(clock) {}
+    /// One that still loads has nothing to end in peace.
+    ~ProcessRunner() override {
+        if (coming_) coming_->end();
+    }
 
     /// The first start.
     Expected<void> begin() {
@@ -48,7 +52,9 @@ class ProcessRunner final : public Runner {
         auto head = Shared::map(file_.fd(), sizeof(Head));
         if (!head) return std::unexpected(head.error());
         shared_ = std::move(*head);
-        auto hello = start();
+        auto child = start();
+        if (!child) return std::unexpected(child.error());
+        auto hello = greet(std::move(*child));
         if (!hello) return std::unexpected(hello.error());
         const auto layout = layout_of(hello->capabilities);
         if (!layout) return std::unexpected(layout.error());
@@ -110,8 +116,8 @@ class ProcessRunner final : public Runner {
             kept.reserved_to = static_cast<uint32_t>(wanted);
             return true;
         }
-        // Where it cannot be asked, launch() says why.
-        if (!introduce(kept)) return true;
+        // There is no room while the child starts; where it cannot start, launch() says why.
+        if (const auto known = introduce(kept); !known) return known.error().code != Code::NoRoom;
         const auto reply = call({.op = Op::Reserve, .seq = kept.there, .amount = tokens});
         if (!reply) return true;
         if (reply->value == 0) return false;
@@ -146,8 +152,11 @@ class ProcessRunner final : public Runner {
     }
 
     Expected<StepId> launch(const Batch& batch) override {
-        if (!child_)
-            if (auto up = start_again(); !up) return std::unexpected(up.error());
+        if (!child_) {
+            const auto up = start_again();
+            return !up && up.error().code == Code::DeviceLost ? std::unexpected(up.error())
+                                                              : gone();
+        }
         if (auto refused = check_batch(batch, capabilities_, [this](SeqId seq) {
                 const Kept& kept = of(seq);
                 return kept.reserved_to - kept.length;
@@ -224,22 +233,28 @@ class ProcessRunner final : public Runner {
         child_.swap(child);
     }
 
-    /// Starts the child and waits until it can work.
-    Expected<Hello> start() {
+    /// Starts a child, which then loads.
+    Expected<std::unique_ptr<Child>> start() {
         std::fill(std::begin(shared_.head().last_words), std::end(shared_.head().last_words), '\0');
         auto child = Child::start(settings_.command, file_.fd());
-        if (!child) return std::unexpected(child.error());
+        if (child) (void)(*child)->send(settings_.spec.data(), settings_.spec.size());
+        return child;
+    }
+
+    /// Waits until the child can work, and makes it ours.
+    Expected<Hello> greet(std::unique_ptr<Child> child) {
         Hello hello;
-        if (!(*child)->send(settings_.spec.data(), settings_.spec.size()) ||
-            !(*child)->receive(&hello, sizeof hello))
-            return fail(Code::Internal, "the process of " + settings_.name + " " + (*child)->end() +
+        if (!child->receive(&hello, sizeof hello))
+            return fail(Code::Internal, "the process of " + settings_.name + " " + child->end() +
                                             " while it loaded" + last_words(shared_.head()));
         if (hello.failure.failed) return std::unexpected(to_error(hello.failure));
-        set_child(std::move(*child));
+        set_child(std::move(child));
         started_us_ = clock_.now_us();
         return hello;
     }
 
+    /// Never waits, because there is more to do on this thread than to load: whoever wants the
+    /// child asks again. Errors: NoRoom while it loads, DeviceLost.
     Expected<void> start_again() {
         const int64_t now = clock_.now_us();
         if (now < not_before_us_)
@@ -249,7 +264,17 @@ class ProcessRunner final : public Runner {
                                              "once more in a moment",
                                          {},
                                          (not_before_us_ - now) / 1000 + 1});
-        const auto hello = start();
+        if (!coming_) {
+            auto child = start();
+            if (!child) {
+                pause();
+                return fail(Code::DeviceLost, child.error().message);
+            }
+            coming_ = std::move(*child);
+        }
+        if (!coming_->has_said_something())
+            return fail(Code::NoRoom, "the process of " + settings_.name + " is being started");
+        const auto hello = greet(std::move(coming_));
         if (!hello) {
             pause();
             return fail(Code::DeviceLost, hello.error().message);
@@ -290,8 +315,12 @@ class ProcessRunner final : public Runner {
         return fail(Code::DeviceLost, std::move(how));
     }
 
+    std::unexpected<Error> gone() const {
+        return fail(Code::DeviceLost, "the process of " + settings_.name + " is gone");
+    }
+
     Expected<Reply> receive() {
-        if (!child_) return fail(Code::DeviceLost, "the process of " + settings_.name + " is gone");
+        if (!child_) return gone();
         Reply reply;
         if (!child_->receive(&reply, sizeof reply)) return lost();
         room_ = reply.room;
@@ -299,10 +328,10 @@ class ProcessRunner final : public Runner {
         return reply;
     }
 
-    /// One exchange, with the child started first where there is none.
+    /// One exchange.
     Expected<Reply> call(const Command& command) {
         CHECK(!in_flight_);
-        if (!child_) return fail(Code::DeviceLost, "the process of " + settings_.name + " is gone");
+        if (!child_) return gone();
         if (!child_->send(&command, sizeof command)) return lost();
         return receive();
     }
@@ -388,6 +417,7 @@ class ProcessRunner final : public Runner {
     uint32_t young_deaths_ = 0;
     mutable std::mutex child_mutex_;  // of the pointer, for cancel()
     std::unique_ptr<Child> child_;    // only the engine's thread changes it
+    std::unique_ptr<Child> coming_;   // in place of one that ended: it still loads
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <thread>
 
@@ -15,6 +16,9 @@ namespace dunlin::conformance {
 namespace {
 
 using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr auto kPatience = std::chrono::seconds(20);
 
 /// The children of the thread that asks.
 std::vector<pid_t> children() {
@@ -29,28 +33,46 @@ class ProcessRunnerTest : public testing::Test {
     static ProcessSettings with(const std::string& spec) {
         return {.command = {DUNLIN_RUNNER_CHILD}, .spec = spec, .name = "the test"};
     }
+    ~ProcessRunnerTest() override { std::filesystem::remove(loads_); }
     void start(uint32_t step_us = 0) {
         fake_.step_us = step_us;
-        runner_ = unwrap(make_process_runner(with(spec_of(fake_)), clock_));
+        runner_ =
+            unwrap(make_process_runner(with("while " + loads_ + " " + spec_of(fake_)), clock_));
         ASSERT_EQ(children().size(), 1U);
     }
     static void kill_child(int signal = SIGABRT) {
         for (const pid_t pid : children()) kill(pid, signal);
     }
+    /// Opens a sequence, as a caller does that comes again while there is no room.
+    Expected<SeqId> try_open() {
+        const auto until = steady_clock::now() + kPatience;
+        auto seq = runner_->open({{1, 1}, prompt_, 60});
+        while (!seq && seq.error().code == Code::NoRoom && steady_clock::now() < until) {
+            std::this_thread::sleep_for(milliseconds(1));
+            seq = runner_->open({{1, 1}, prompt_, 60});
+        }
+        return seq;
+    }
     SeqId open() {
-        const auto seq = runner_->open({{1, 1}, prompt_, 60});
+        const auto seq = try_open();
         EXPECT_TRUE(seq) << seq.error().message;
         return seq.value_or(0);
     }
     Expected<Step> advance(SeqId seq) {
         const auto rest = std::span(prompt_).subspan(runner_->length(seq));
-        EXPECT_TRUE(runner_->reserve(seq, static_cast<uint32_t>(rest.size())));
+        const auto until = steady_clock::now() + kPatience;
+        while (!runner_->reserve(seq, static_cast<uint32_t>(rest.size())) &&
+               steady_clock::now() < until)
+            std::this_thread::sleep_for(milliseconds(1));
         const Span span{seq, rest, 1};
         const auto step = runner_->launch({{&span, 1}});
         if (!step) return std::unexpected(step.error());
         return runner_->collect(*step);
     }
 
+    const std::string loads_ =
+        (std::filesystem::temp_directory_path() / ("dunlin_loads_" + std::to_string(getpid())))
+            .string();
     const std::vector<TokenId> prompt_ = tokens_of(3, 20);
     FakeSettings fake_{.vocabulary = kVocabulary, .sequences_max = 4, .sequence_tokens_max = 96};
     ManualClock clock_;
@@ -91,7 +113,7 @@ TEST_F(ProcessRunnerTest, OneThatEndsAgainAndAgainIsGivenTime) {
         ASSERT_TRUE(advance(seq));
         kill_child(SIGKILL);
         runner_->trim(seq, 0);
-        auto tried = runner_->open({{2, 2}, prompt_, 60});
+        auto tried = try_open();
         if (tried) {
             runner_->close(*tried, Keep::Nothing);
             continue;
@@ -132,9 +154,48 @@ TEST_F(ProcessRunnerTest, NothingStaysBehind) {
     ASSERT_TRUE(runner_->reserve(seq, 20));
     const Span span{seq, prompt_, 1};
     ASSERT_TRUE(runner_->launch({{&span, 1}}));
-    const auto began = std::chrono::steady_clock::now();
+    const auto began = steady_clock::now();
     runner_.reset();  // in the middle of a step
-    EXPECT_LT(std::chrono::steady_clock::now() - began, milliseconds(1500));
+    EXPECT_LT(steady_clock::now() - began, milliseconds(1500));
+    EXPECT_TRUE(children().empty());
+}
+
+TEST_F(ProcessRunnerTest, NobodyWaitsWhileItLoadsAgain) {
+    start();
+    const SeqId before = open();
+    ASSERT_TRUE(advance(before));
+    std::ofstream{loads_};
+    kill_child(SIGKILL);
+    runner_->trim(before, 0);
+    const auto began = steady_clock::now();
+    for (int i = 0; i < 10; ++i) {
+        const auto refused = runner_->open({{1, 1}, prompt_, 60});
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().code, Code::NoRoom);
+        EXPECT_EQ(refused.error().message, "the process of the test is being started");
+        EXPECT_FALSE(runner_->reserve(before, 20));
+        EXPECT_EQ(runner_->match(before).length, 0U);
+    }
+    const Span span{before, prompt_, 1};
+    EXPECT_EQ(runner_->launch({{&span, 1}}).error().code, Code::DeviceLost);
+    EXPECT_LT(steady_clock::now() - began, std::chrono::seconds(1));
+    EXPECT_EQ(children().size(), 1U) << "one is started, however often it is asked for";
+    std::filesystem::remove(loads_);
+    EXPECT_TRUE(advance(before));
+    EXPECT_TRUE(advance(open()));
+}
+
+TEST_F(ProcessRunnerTest, NothingStaysBehindOfOneThatLoads) {
+    start();
+    const SeqId seq = open();
+    std::ofstream{loads_};
+    kill_child(SIGKILL);
+    runner_->trim(seq, 0);
+    EXPECT_FALSE(runner_->reserve(seq, 20));
+    ASSERT_EQ(children().size(), 1U);
+    const auto began = steady_clock::now();
+    runner_.reset();
+    EXPECT_LT(steady_clock::now() - began, milliseconds(1500));
     EXPECT_TRUE(children().empty());
 }
 
