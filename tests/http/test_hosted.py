@@ -116,3 +116,16 @@ def test_the_server_ends_in_time_during_a_restart(slow):
     assert answer.status == 503 and "shut down" in json.load(answer)["error"]["message"]
     assert slow.process.wait(5) == 0
     assert gone(child)
+
+
+@pytest.mark.parametrize("hosted, how", [(0, signal.SIGTERM), (1, signal.SIGTERM), (1, signal.SIGKILL)])
+def test_the_server_ends_in_time_during_its_first_load(start, hosted, how):
+    server = start(f"fake:hosted={hosted},load_ms=60000", DUNLIN_SERVER__DRAIN_S="1")
+    mine = ask(server)
+    assert server.eventually(lambda: readiness(server)[1]["models"][0]["state"] == "loading")
+    assert server.eventually(lambda: len(children(server.process.pid)) == hosted)
+    left = children(server.process.pid)
+    server.process.send_signal(how)
+    assert server.process.wait(8) == (0 if how == signal.SIGTERM else -how)
+    assert server.eventually(lambda: all(gone(child) for child in left))
+    mine.close()

@@ -23,6 +23,8 @@
 namespace dunlin {
 namespace {
 
+constexpr int64_t kLastWordsUs = 1'000'000;  // for telling clients that the time to drain is over
+
 /// What is listed, with the chosen model as the default; first if it is not listed by itself.
 RegistrySettings registry_settings(const Settings& settings, const ModelEntry& chosen) {
     RegistrySettings out;
@@ -106,7 +108,7 @@ void serve(const CommandFlags& flags) {
         return load_engine(entry, load_settings_of(settings, entry), clock, metrics);
     };
     const auto registry = make_registry(std::move(models), clock, metrics);
-    const auto sessions = Sessions::open(std::move(held->store), settings.sessions, clock);
+    auto sessions = Sessions::open(std::move(held->store), settings.sessions, clock);
     if (!sessions) exit_with(sessions.error());
     ApiSettings api = settings.api;
     api.assets = web_assets();
@@ -130,7 +132,13 @@ void serve(const CommandFlags& flags) {
     }).detach();
     const int64_t drain_us = int64_t{settings.drain_s} * 1'000'000;
     std::jthread engines([&] { registry->drain(clock.now_us() + drain_us); });
-    (*server)->stop(drain_us);
+    (*server)->stop(drain_us + kLastWordsUs);
+    engines.join();
+    server->reset();
+    sessions->reset();
+    // A load cannot be stopped, and nothing is lost with it.
+    for (const ModelInfo& model : registry->list())
+        if (model.state == ModelState::Loading) std::_Exit(0);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "runner/process/host.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <string>
 #include <thread>
@@ -36,20 +37,11 @@ class Host {
         return reply;
     }
 
-    /// A thread of its own: passes cancels on, tells how it goes, and ends the process with the
-    /// parent, whatever the other thread is in the middle of.
-    void watch() {
-        std::thread([this] {
-            while (true) {
-                pollfd both[] = {{kCancelsFd, POLLIN, 0}, {kCommandsFd, 0, 0}};
-                poll(both, 2, kWatchMs);
-                if (((both[0].revents | both[1].revents) & (POLLHUP | POLLERR)) != 0) _exit(0);
-                char byte = 0;
-                if ((both[0].revents & POLLIN) != 0 && read(kCancelsFd, &byte, 1) == 1)
-                    runner_->cancel();
-                note();
-            }
-        }).detach();
+    /// [any thread] Passes a cancel on, where one has come, and tells how it goes.
+    void look(bool cancelled) {
+        char byte = 0;
+        if (cancelled && read(kCancelsFd, &byte, 1) == 1) runner_->cancel();
+        note();
     }
 
  private:
@@ -143,6 +135,19 @@ class Host {
     const Layout layout_;
 };
 
+/// A thread of its own: ends the process with the parent, whatever the other thread is in the
+/// middle of, be it loading; once there is a host it looks after that. No cancel comes before.
+void watch(const std::atomic<Host*>& host) {
+    std::thread([&host] {
+        while (true) {
+            pollfd both[] = {{kCancelsFd, POLLIN, 0}, {kCommandsFd, 0, 0}};
+            poll(both, 2, kWatchMs);
+            if (((both[0].revents | both[1].revents) & (POLLHUP | POLLERR)) != 0) _exit(0);
+            if (Host* made = host.load()) made->look((both[0].revents & POLLIN) != 0);
+        }
+    }).detach();
+}
+
 /// The shared memory, made large enough for what this Runner can.
 Expected<std::pair<Shared, Layout>> share(const Capabilities& capabilities) {
     const auto layout = layout_of(capabilities);
@@ -171,6 +176,8 @@ int serve(const std::function<Expected<std::unique_ptr<Runner>>(std::string_view
     if (got <= 0) return 1;
     spec.resize(static_cast<size_t>(got));
 
+    static std::atomic<Host*> made{nullptr};
+    watch(made);
     auto runner = make(spec);
     if (!runner) return refuse(runner.error());
     auto shared = share((*runner)->capabilities());
@@ -179,8 +186,8 @@ int serve(const std::function<Expected<std::unique_ptr<Runner>>(std::string_view
     hello.capabilities = (*runner)->capabilities();
     hello.room = (*runner)->room();
     Host host(std::move(*runner), std::move(shared->first), shared->second);
-    host.watch();
-    if (!send_whole(kCommandsFd, &hello, sizeof hello)) return 1;
+    made = &host;
+    if (!send_whole(kCommandsFd, &hello, sizeof hello)) _exit(1);
     Command command;
     while (receive_whole(kCommandsFd, &command, sizeof command)) {
         const Reply reply = host.handle(command);
