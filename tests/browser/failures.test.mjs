@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { begin, pageTest, shared } from './fixture.mjs';
 import { Cable, Server } from './server.mjs';
-import { answered, ask, composer, rows, shows, stored, text, tune } from './steps.mjs';
+import { ENDLESS, answered, ask, becomes, composer, rows, shows, stored, text, tune } from './steps.mjs';
 
 const KEY = 'sk-for-the-browser-tests';
 let cable, limited, locked;
@@ -19,18 +19,17 @@ const through = () => cable.url;
 
 /** What the server has of the last answer, once it is whole. */
 async function whole(page) {
-    for (let i = 0; i < 600; ++i) {
-        const last = (await stored(page, shared.server.url)).data.at(-1);
-        if (last?.status === 'complete') return last.content;
-        await page.waitForTimeout(100);
-    }
-    throw new Error('the answer did not end');
+    const last = async () => (await stored(page, shared.server.url)).data.at(-1);
+    await becomes(async () => (await last())?.status, 'complete');
+    return (await last()).content;
 }
 
 /** What stands on the page, as its Copy button gives it. */
 async function copied(page) {
     await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
-    await page.locator('.answer').last().getByRole('button', { name: 'Copy', exact: true }).click();
+    const button = page.locator('.answer').last().getByRole('button', { name: 'Copy', exact: true });
+    await button.click();
+    await button.getByText('Copied').waitFor({ state: 'attached' });
     return page.evaluate(() => navigator.clipboard.readText());
 }
 
@@ -52,7 +51,7 @@ pageTest('a connection that stays away is counted down, and comes back at a clic
     await shows(page, 20);
     cable.cut();
     await page.waitForSelector('text=The answer goes on when it is back.');
-    await page.waitForSelector('text=/Next try in \\d+ s/');
+    await page.waitForSelector('text=/Next try in ([5-9]|\\d\\d) s/'); // so that the click is first
     cable.join();
     await page.getByRole('button', { name: 'Try now' }).click();
     await page.waitForSelector('text=Try now', { state: 'detached' });
@@ -74,7 +73,7 @@ pageTest('a reload in mid-answer loses nothing', { fakeOnly: true }, async (page
 
 pageTest('a server that is killed in mid-answer, and is back', { fakeOnly: true }, async (page) => {
     const { port, data } = shared.server;
-    await tune(page, { ignore_eos: true, max_tokens: 2000 });
+    await tune(page, ENDLESS);
     await ask(page, 'Tell me everything.');
     await shows(page, 20);
     await shared.server.kill();

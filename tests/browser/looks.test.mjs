@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { PHONE } from './browser.mjs';
 import { HOSTILE, RICH } from './content.mjs';
 import { begin, pageTest } from './fixture.mjs';
-import { answered, ask, composer, overhang, rows, text, tune } from './steps.mjs';
+import { answered, ask, becomes, composer, overhang, rows, text, tune } from './steps.mjs';
 
 const answer = (content) => [{ role: 'user', content: 'Why?' }, { role: 'assistant', content }];
 begin({ sessions: { rich: answer(RICH), hostile: [{ role: 'user', content: HOSTILE }, { role: 'assistant', content: HOSTILE }] } });
@@ -11,9 +11,10 @@ pageTest('Markdown is shown as what it means', { fakeOnly: true, path: '/#/s/ric
     const shown = text(page);
     await shown.waitFor();
     for (const one of ['h4:has-text("Why the sky")', 'strong', 'em', 'del', 'ol > li > ul', 'td.right', 'blockquote', 'li.task input:checked', 'pre .hljs-keyword'])
-        assert.ok((await shown.locator(one).count()) > 0, one);
+        await shown.locator(one).first().waitFor({ state: 'attached' });
     await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
     await page.getByRole('button', { name: 'Copy the code' }).click();
+    await page.getByText('Copied').waitFor({ state: 'attached' });
     assert.match(await page.evaluate(() => navigator.clipboard.readText()), /^def scattered.*times"\)$/s);
 });
 
@@ -119,17 +120,16 @@ pageTest('nothing sticks out on a phone, and fingers have room', { ...phone, pat
 });
 
 pageTest('on a phone the chats come from the side', phone, async (page) => {
-    const settled = () => page.waitForTimeout(300);
+    const alone = () => becomes(() => page.locator('.main').evaluate((one) => one.inert), true);
     const hidden = () => page.locator('#chats').waitFor({ state: 'hidden' });
     await hidden();
     await page.getByRole('button', { name: 'Show the chats' }).tap();
     await rows(page).first().waitFor();
-    await settled();
-    assert.ok(await page.locator('.main').evaluate((one) => one.inert));
+    await alone();
     await page.keyboard.press('Escape');
     await hidden();
     await page.getByRole('button', { name: 'Show the chats' }).tap();
-    await settled();
+    await alone();
     await rows(page).filter({ hasText: 'Why?' }).locator('a').tap();
     await page.waitForSelector('.bubble:has-text("Why?")');
     await hidden();

@@ -40,7 +40,7 @@ export class Server {
         server.process = spawn(
             BINARY,
             ['serve', '--config', config, '--model', model, '--port', String(port), '--data-dir', join(data, 'sessions')],
-            { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...environment } },
+            { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, DUNLIN_LIMITS__RESPONSE_TOKENS_MAX: '8000', ...environment } },
         );
         server.log = '';
         process.once('exit', () => server.process.kill('SIGKILL')); // a failed run leaves none behind

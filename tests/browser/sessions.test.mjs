@@ -1,7 +1,7 @@
 // The sidebar and the branches, on conversations that were there before and on new ones.
 import assert from 'node:assert/strict';
 import { begin, pageTest, shared } from './fixture.mjs';
-import { answered, ask, choose, composer, row, rows, shows, stored, text, tune } from './steps.mjs';
+import { ENDLESS, answered, ask, becomes, choose, composer, row, rows, settled, shows, stored, text, tune } from './steps.mjs';
 
 const said = (count) =>
     Array.from({ length: count }, (_, i) => ({ role: i % 2 ? 'assistant' : 'user', content: `${i % 2 ? 'answer' : 'question'} ${i}` }));
@@ -36,7 +36,7 @@ pageTest('new, switch, rename, delete with undo, reload', {}, async (page) => {
     await page.getByLabel('Title', { exact: true }).fill('Other name');
     await page.keyboard.press('Enter');
     await row(page, 'Other name').waitFor();
-    assert.equal((await stored(page, shared.server.url)).session.title, 'Other name');
+    await becomes(async () => (await stored(page, shared.server.url)).session.title, 'Other name');
 
     const id = page.url().split('/').at(-1);
     const status = async () => (await fetch(`${shared.server.url}/sessions/${id}`)).status;
@@ -56,8 +56,7 @@ pageTest('new, switch, rename, delete with undo, reload', {}, async (page) => {
     await page.waitForTimeout(11_000);
     assert.equal(await status(), 200, 'there is time for whoever is about to undo');
     await page.mouse.move(600, 300);
-    await page.waitForTimeout(11_000);
-    assert.equal(await status(), 404);
+    await becomes(status, 404);
     await page.reload();
     await rows(page).first().waitFor();
     assert.equal(await row(page, 'Other name').count(), 0);
@@ -72,21 +71,19 @@ pageTest('a deletion is done when the page is left', { fakeOnly: true }, async (
     await choose(page, row(page, 'Leave with me').getByRole('button'), 'Delete');
     await page.reload();
     await rows(page).first().waitFor();
-    for (let i = 0; i < 50 && (await fetch(`${shared.server.url}/sessions/${id}`)).status !== 404; ++i) await page.waitForTimeout(100);
-    assert.equal((await fetch(`${shared.server.url}/sessions/${id}`)).status, 404);
+    await becomes(async () => (await fetch(`${shared.server.url}/sessions/${id}`)).status, 404);
 });
 
 pageTest('search looks in messages too, and the list has pages', { fakeOnly: true }, async (page) => {
     await rows(page).first().waitFor();
     assert.equal(await rows(page).count(), 50);
     await page.locator('#chats').hover();
-    for (let i = 0; i < 40 && (await rows(page).count()) <= 50; ++i) {
+    await becomes(async () => {
         await page.mouse.wheel(0, 1000);
-        await page.waitForTimeout(50);
-    }
-    assert.ok((await rows(page).count()) >= 70);
+        return (await rows(page).count()) >= 70;
+    }, true);
     await page.keyboard.press('Control+k');
-    assert.equal(await page.evaluate(() => document.activeElement.getAttribute('aria-label')), 'Search chats');
+    await becomes(() => page.evaluate(() => document.activeElement.getAttribute('aria-label')), 'Search chats');
     await page.keyboard.type('about 473');
     await page.waitForFunction(() => document.querySelectorAll('#chats li').length === 1);
     assert.match(await rows(page).textContent(), /chat number 43/);
@@ -107,15 +104,14 @@ pageTest('arrows walk in the list, F2 renames, Delete deletes', { fakeOnly: true
     await page.locator('#chats a').first().focus();
     await page.keyboard.press('ArrowDown');
     await page.keyboard.press('ArrowDown');
-    assert.equal(await at(), titles[2]);
+    await becomes(at, titles[2]);
     await page.keyboard.press('ArrowUp');
     await page.keyboard.press('F2');
+    await page.getByLabel('Title', { exact: true }).waitFor();
     await page.keyboard.press('Escape');
-    await page.waitForTimeout(50);
-    assert.equal(await at(), titles[1]);
+    await becomes(at, titles[1]);
     await page.keyboard.press('Delete');
-    await page.waitForTimeout(50);
-    assert.equal(await at(), titles[2]);
+    await becomes(at, titles[2]);
     await page.keyboard.press('Control+z');
     await row(page, titles[1]).first().waitFor();
 });
@@ -127,46 +123,46 @@ pageTest('every chat\'s menu can be reached by keyboard', { fakeOnly: true }, as
     await page.locator('#chats a').first().focus();
     for (let i = 0; i < 3; ++i) await page.keyboard.press('ArrowDown');
     await page.keyboard.press('Tab');
-    assert.equal(await label(), `Menu of “${titles[3].trim()}”`);
+    const menu = `Menu of “${titles[3].trim()}”`;
+    const first = async () => /^Rename/.test(await label());
+    await becomes(label, menu);
     await page.keyboard.press('Enter');
-    assert.match(await label(), /^Rename/);
+    await becomes(first, true);
     await page.keyboard.press('Escape');
+    await becomes(label, menu);
     await page.keyboard.press('Shift+Tab');
-    assert.equal(await label(), titles[3].trim());
+    await becomes(label, titles[3].trim());
     await page.keyboard.press('Shift+F10');
-    assert.match(await label(), /^Rename/);
+    await becomes(first, true);
 });
 
 pageTest('whoever goes on by keyboard is never sent back to the top', { fakeOnly: true }, async (page) => {
     const focus = () => page.evaluate(() => document.activeElement.getAttribute('aria-label') ?? document.activeElement.tagName);
-    const settled = async (wanted) => {
-        for (let i = 0; i < 40 && (await focus()) !== wanted; ++i) await page.waitForTimeout(25);
-        assert.equal(await focus(), wanted);
-    };
+    const focused = (wanted) => becomes(focus, wanted);
     await tune(page, SHORT);
     await ask(page, 'Where is my focus?');
     await answered(page);
     await page.getByRole('button', { name: 'Another answer' }).press('Enter');
-    await settled('Ask something');
+    await focused('Ask something');
     await page.waitForSelector('.answer .branches:has-text("2/2")');
     await answered(page);
     await page.getByRole('button', { name: 'Previous version' }).press('Enter');
-    await settled('Next version'); // there is none before the first
+    await focused('Next version'); // there is none before the first
     await page.locator('.question').hover();
     await page.getByRole('button', { name: 'Edit', exact: true }).press('Enter');
     await page.keyboard.press('Enter');
-    await settled('Ask something');
+    await focused('Ask something');
     await answered(page);
     await page.getByRole('button', { name: 'Parameters' }).press('Enter');
     await page.getByLabel('Seed').press('Enter');
-    await settled('Parameters');
+    await focused('Parameters');
     await page.getByRole('button', { name: 'Hide the chats' }).press('Enter');
-    await settled('Show the chats');
+    await focused('Show the chats');
     await page.getByRole('button', { name: 'Show the chats' }).press('Enter');
-    await settled('Hide the chats');
+    await focused('Hide the chats');
     await page.getByLabel('Search chats').fill('focus');
     await page.getByRole('button', { name: 'Clear the search' }).press('Enter');
-    await settled('Search chats');
+    await focused('Search chats');
 });
 
 pageTest('the arrows between versions stay below the pointer', { fakeOnly: true }, async (page) => {
@@ -191,8 +187,7 @@ pageTest('the arrows between versions stay below the pointer', { fakeOnly: true 
         const before = await button.boundingBox();
         await button.click();
         await page.waitForSelector(`.question .branches:has-text("${version}")`);
-        await page.waitForTimeout(200);
-        const after = await page.locator('.question').first().getByRole('button', { name }).boundingBox();
+        const after = await settled(() => page.locator('.question').first().getByRole('button', { name }).boundingBox());
         assert.ok(Math.abs(after.y - before.y) < 2, `moved by ${after.y - before.y}`);
     }
 });
@@ -267,10 +262,10 @@ pageTest('going back takes off what is below, after a question', { fakeOnly: tru
     await choose(page, page.locator('.answer').first().getByRole('button', { name: 'More' }), 'Go back to here');
     await page.locator('dialog').getByRole('button', { name: 'Go back to here' }).click();
     await page.waitForFunction(() => document.querySelectorAll('.question').length === 1);
-    assert.equal((await stored(page, shared.server.url)).data.length, 2);
+    await becomes(async () => (await stored(page, shared.server.url)).data.length, 2);
     await page.click('text=Undo');
     await page.waitForFunction(() => document.querySelectorAll('.question').length === 3);
-    assert.equal((await stored(page, shared.server.url)).data.length, 6);
+    await becomes(async () => (await stored(page, shared.server.url)).data.length, 6);
 });
 
 pageTest('what was typed and not sent survives a reload, for each chat', { fakeOnly: true }, async (page) => {
@@ -287,15 +282,16 @@ pageTest('what was typed and not sent survives a reload, for each chat', { fakeO
 });
 
 pageTest('an answer goes on while another chat is shown', { fakeOnly: true }, async (page) => {
-    await tune(page, { ignore_eos: true, max_tokens: 1500 });
+    await tune(page, ENDLESS);
     await ask(page, 'Take your time');
     await shows(page, 20);
+    const id = page.url().split('/').at(-1);
     await page.getByRole('button', { name: 'New chat' }).click();
     await row(page, 'Take your time').locator('.busy').waitFor();
-    const length = 300;
-    await page.waitForTimeout(500);
+    const history = async () => (await fetch(`${shared.server.url}/chat/history/${id}`)).json();
+    await becomes(async () => (await history()).data.at(-1).content.length > 300, true);
     await row(page, 'Take your time').locator('a').click();
-    await shows(page, length);
+    await shows(page, 300);
     await page.keyboard.press('Escape');
     await page.waitForSelector('.facts:has-text("Stopped")');
 });
