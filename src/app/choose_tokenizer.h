@@ -21,9 +21,8 @@ std::optional<std::string> tokenizer_difference(const Tokenizer& ours, const Tok
 
 /// Ours, where llama.cpp's agrees with it or cannot be had; otherwise llama.cpp's, with a line in
 /// the log that says why. Errors: that of ours, where there is neither.
-Expected<ModelVocabulary> choose_tokenizer(const std::string& model,
-                                      Expected<std::shared_ptr<const Tokenizer>> ours,
-                                      const ChatTemplate* chat,
-                                      const std::function<Expected<ModelVocabulary>()>& library);
+Expected<ModelVocabulary> choose_tokenizer(
+    const std::string& model, Expected<std::shared_ptr<const Tokenizer>> ours,
+    const ChatTemplate* chat, const std::function<Expected<ModelVocabulary>()>& library);
 
 }  // namespace dunlin
