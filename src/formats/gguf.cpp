@@ -307,6 +307,9 @@ Expected<void> GgufFile::State::read() {
     if (!magic || *magic != 0x46554747) return fail(Code::Corrupt, "this is not a GGUF file");
     const auto found = cursor.read<uint32_t>("the version");
     if (!found) return std::unexpected(found.error());
+    if (*found != 0 && *found % 0x10000 == 0)
+        return fail(Code::Unsupported,
+                    "this GGUF file is big-endian; take or make a little-endian one");
     if (*found != 2 && *found != 3)
         return fail(Code::Unsupported, "GGUF version " + std::to_string(*found) +
                                            " is not supported; versions 2 and 3 are");

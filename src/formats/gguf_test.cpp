@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 #include <unistd.h>
 
@@ -98,6 +99,14 @@ TEST_F(GgufTest, ReadsEveryKindOfValue) {
     std::memcpy(&last, f.find("x")->row(1).data() + 12, 4);
     EXPECT_EQ(last, 7.0F);
     EXPECT_EQ(f.find("z"), nullptr);
+}
+
+TEST_F(GgufTest, TheOtherByteOrderIsNamed) {
+    std::string bytes = small_file();
+    std::swap(bytes[4], bytes[7]);
+    const auto file = open(bytes);
+    ASSERT_FALSE(file);
+    EXPECT_NE(file.error().message.find("big-endian"), std::string::npos) << file.error().message;
 }
 
 TEST_F(GgufTest, EveryTruncationIsOneCleanError) {
