@@ -102,6 +102,19 @@ Expected<EngineChoice> on_cpu(const EngineWish& wish, const EngineNeeds& needs,
                     ", and this build is without llama.cpp, which knows more: " + kHowToBuild);
 }
 
+/// What is left where llama.cpp cannot compute the model.
+Expected<EngineChoice> without_llamacpp(const EngineWish& wish, const EngineNeeds& needs,
+                                        const EngineStock& stock) {
+    if (!needs.native_obstacle.empty())
+        return fail(Code::Unsupported, needs.native_obstacle + "; " + needs.llamacpp_obstacle);
+    if (wish.engine == "llama.cpp" || (wish.device != "auto" && wish.device != "cpu"))
+        return fail(Code::Unsupported,
+                    needs.llamacpp_obstacle +
+                        "; the native engine can compute it: set models.engine and models.device "
+                        "to \"auto\"");
+    return on_cpu(wish, needs, stock, "on the CPU, because " + needs.llamacpp_obstacle);
+}
+
 /// Why a device that was named is not there, and what is.
 Error no_such_device(const EngineWish& wish, const EngineStock& stock) {
     std::string have = "cpu";
@@ -133,6 +146,8 @@ Expected<EngineChoice> choose_engine(const EngineWish& wish, const EngineNeeds& 
     if (wish.engine == "llama.cpp" && !stock.has_llamacpp)
         return fail(Code::Unsupported,
                     std::string("this build is without llama.cpp: ") + kHowToBuild);
+    if (stock.has_llamacpp && !needs.llamacpp_obstacle.empty())
+        return without_llamacpp(wish, needs, stock);
     if (wish.device == "cpu") return on_cpu(wish, needs, stock, "on the CPU, as the settings say");
 
     const LlamaCppDevice* device = find_device(wish.device, stock);

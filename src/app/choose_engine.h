@@ -24,7 +24,8 @@ struct EngineWish {
 
 /// What the file is.
 struct EngineNeeds {
-    std::string native_obstacle;  // why the native engine cannot compute it; empty: it can
+    std::string native_obstacle;         // why the native engine cannot compute it; empty: it can
+    std::string llamacpp_obstacle = {};  // the same of llama.cpp
     uint64_t file_bytes = 0;
     LayerBytes layers = {};  // weights alone
 };

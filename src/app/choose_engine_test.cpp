@@ -157,6 +157,21 @@ TEST(ChooseEngine, TheLayersThatTheSettingsNameAreWhatADeviceHolds) {
     EXPECT_THAT(on_cuda0(1000), HasSubstr("12.0 GiB would lie on cuda0"));
 }
 
+TEST(ChooseEngine, WhatLlamaCppCannotComputeIsForTheOtherEngineOrForNone) {
+    EngineNeeds ours = kKnown, nobodys = kForeign;
+    ours.llamacpp_obstacle = nobodys.llamacpp_obstacle = "llama.cpp does not know \"x\"";
+    EXPECT_EQ(chosen({}, ours, kGpus), "native cpu");
+    EXPECT_THAT(choose_engine({}, ours, kGpus)->why, HasSubstr("because llama.cpp does not know"));
+    EXPECT_EQ(chosen({.device = "cpu"}, ours, kCpu), "native cpu");
+    for (const EngineWish& wish : {EngineWish{.engine = "llama.cpp"}, EngineWish{.device = "cuda"}})
+        EXPECT_THAT(chosen(wish, ours, kGpus),
+                    AllOf(HasSubstr("does not know"), HasSubstr("set models.engine")));
+    for (const EngineWish& wish : {EngineWish{}, EngineWish{.engine = "llama.cpp"}})
+        EXPECT_THAT(chosen(wish, nobodys, kGpus), AllOf(HasSubstr("the native engine does not"),
+                                                        HasSubstr("llama.cpp does not")));
+    EXPECT_THAT(chosen({}, nobodys, kPlain), HasSubstr("scripts/build full"));
+}
+
 /// Makes a runner on the CPU; anything else fails.
 Expected<std::unique_ptr<Runner>> only_on_cpu(const EngineChoice& choice) {
     if (choice.device != "cpu") return fail(Code::OutOfMemory, "the driver gave up");

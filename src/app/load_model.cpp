@@ -12,6 +12,7 @@
 #include "engine/byte_tokenizer.h"
 #include "formats/model_config.h"
 #include "registry/gguf_text.h"
+#include "runner/llamacpp/architectures.h"
 
 namespace dunlin {
 namespace {
@@ -73,6 +74,7 @@ constexpr const char* kFakeWhy = "it is the model for tests, which is none";
 
 EngineNeeds needs_of(const GgufFile& file) {
     return {.native_obstacle = native_obstacle(file),
+            .llamacpp_obstacle = llamacpp_obstacle(file),
             .file_bytes = file.file_bytes(),
             .layers = layer_bytes(file, {})};
 }

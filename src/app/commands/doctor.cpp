@@ -18,6 +18,7 @@
 #include "base/os.h"
 #include "json/json.h"
 #include "kernels/isa.h"
+#include "runner/llamacpp/architectures.h"
 #include "wire/openai.h"
 
 namespace dunlin {
@@ -131,7 +132,11 @@ void print_text(const Report& report) {
 }
 
 void print_json(const Report& report) {
-    Json::Array sets, engines{"native"}, devices;
+    Json::Array sets, engines{"native"}, devices, native, llamacpp;
+#define ARCHITECTURE(name, load) native.emplace_back(#name);
+#include "models/architectures.def"
+#undef ARCHITECTURE
+    for (std::string& name : llamacpp_architectures()) llamacpp.emplace_back(std::move(name));
     for (const Isa isa : available_isas()) sets.emplace_back(to_string(isa));
     if (report.stock.has_llamacpp) engines.emplace_back("llama.cpp");
     for (const LlamaCppDevice& device : report.stock.devices)
@@ -149,6 +154,8 @@ void print_json(const Report& report) {
         {"cores", report.cores},
         {"memory_bytes", report.stock.memory_bytes},
         {"engines", std::move(engines)},
+        {"architectures",
+         Json::Object{{"native", std::move(native)}, {"llama.cpp", std::move(llamacpp)}}},
         {"devices", std::move(devices)},
         {"model", Json::Object{{"id", lossy_utf8(model.id)},
                                {"path", or_null(lossy_utf8(model.path))},

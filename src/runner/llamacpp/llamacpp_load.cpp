@@ -17,6 +17,7 @@
 #include "ggml-cpu.h"
 #include "llama-ext.h"
 #include "llama.h"
+#include "runner/llamacpp/architectures.h"
 #include "runner/llamacpp/devices.h"
 #include "runner/llamacpp/llamacpp_log.h"
 #include "runner/llamacpp/offload.h"
@@ -52,17 +53,13 @@ std::optional<Error> refuse(const LlamaCppSettings& settings) {
     return std::nullopt;
 }
 
-uint32_t trained_context(const GgufFile& file) {
+/// A file that does not say what its model was made for is taken at the default.
+uint32_t longest_sequence(const GgufFile& file, const LlamaCppSettings& settings) {
     const std::string architecture(file.get_string("general.architecture").value_or(""));
-    const uint64_t tokens =
-        file.get_uint(architecture + ".context_length").value_or(kDefaultContext);
-    return static_cast<uint32_t>(std::clamp<uint64_t>(tokens, 1, INT32_MAX));
-}
-
-/// The longest sequence.
-uint32_t longest(uint32_t trained, const LlamaCppSettings& settings) {
-    return std::min(
-        trained, settings.context_tokens_max == 0 ? kDefaultContext : settings.context_tokens_max);
+    const uint64_t trained = file.get_uint(architecture + ".context_length").value_or(0);
+    const uint64_t wanted =
+        settings.context_tokens_max == 0 ? kDefaultContext : settings.context_tokens_max;
+    return static_cast<uint32_t>(std::min(trained == 0 ? kDefaultContext : trained, wanted));
 }
 
 Expected<Placement> place(const GgufFile& file, const LlamaCppSettings& settings) {
@@ -81,7 +78,7 @@ Expected<Placement> place(const GgufFile& file, const LlamaCppSettings& settings
         return Placement{device,
                          checked_cast<int32_t>(*settings.device_layers).value_or(INT32_MAX)};
     const bool q8 = settings.kv_type == KvType::Q8_0;
-    const uint32_t context = round_up(longest(trained_context(file), settings), kContextGranule);
+    const uint32_t context = round_up(longest_sequence(file, settings), kContextGranule);
     const LayerBytes layers =
         layer_bytes(file, {.tokens = uint64_t{context} * settings.sequences_max,
                            .block_elements = q8 ? 32U : 1U,
@@ -177,15 +174,15 @@ llama_context* make_context(llama_model* model, const LlamaCppSettings& settings
     }
 }
 
-Capabilities capabilities_of(const LlamaCppModel& made, const LlamaCppSettings& settings) {
+Capabilities capabilities_of(const LlamaCppModel& made, const LlamaCppSettings& settings,
+                             uint32_t longest) {
     const llama_model* model = made.model.get();
     const bool recurrent = llama_model_is_recurrent(model) || llama_model_is_hybrid(model);
     const uint32_t step_tokens = llama_n_batch(made.context.get());
-    const auto trained = static_cast<uint32_t>(std::max(1, llama_model_n_ctx_train(model)));
     return {.vocabulary = static_cast<uint32_t>(llama_vocab_n_tokens(llama_model_get_vocab(model))),
             .hidden = static_cast<uint32_t>(llama_model_n_embd(model)),
             .sequences_max = settings.sequences_max,
-            .sequence_tokens_max = longest(trained, settings),
+            .sequence_tokens_max = longest,
             .step_tokens_max = step_tokens,
             .step_outputs_max = std::min(step_tokens, outputs_most(settings)),
             .rollback_max = recurrent ? 0 : UINT32_MAX,
@@ -234,13 +231,6 @@ bool warm_up(const LlamaCppModel& made, const Placement& where) {
            compute(made.context.get(), 1);
 }
 
-/// Why a model that the library knows cannot be run here, or nothing.
-const char* not_for_us(const llama_model* model) {
-    if (llama_model_has_encoder(model)) return "it has an encoder; only decoders can be run";
-    if (llama_model_is_diffusion(model)) return "it writes by diffusion, not token by token";
-    return nullptr;
-}
-
 }  // namespace
 
 void FreeLlamaCpp::operator()(llama_model* model) const {
@@ -254,9 +244,11 @@ void FreeLlamaCpp::operator()(ggml_threadpool* threads) const {
 }
 
 Expected<LlamaCppModel> load_llamacpp(const std::string& path, const LlamaCppSettings& settings) {
-    const auto file = GgufFile::open(path);
+    auto file = GgufFile::open(path);
     if (!file) return std::unexpected(file.error());
     if (auto refused = refuse(settings)) return std::unexpected(std::move(*refused));
+    if (const std::string why = llamacpp_obstacle(**file); !why.empty())
+        return fail(Code::Unsupported, path + ": " + why);
     start_llamacpp();
     const auto where = place(**file, settings);
     if (!where) return std::unexpected(where.error());
@@ -267,11 +259,12 @@ Expected<LlamaCppModel> load_llamacpp(const std::string& path, const LlamaCppSet
     if (!made.model)
         return fail(Code::Unsupported,
                     "llama.cpp cannot load " + path + ": " + take_llamacpp_error());
-    if (const char* why = not_for_us(made.model.get()))
-        return fail(Code::Unsupported, path + " cannot be run: " + why);
-    const auto trained =
-        static_cast<uint32_t>(std::max(1, llama_model_n_ctx_train(made.model.get())));
-    const uint32_t context = round_up(longest(trained, settings), kContextGranule);
+    if (llama_model_has_encoder(made.model.get()))
+        return fail(
+            Code::Unsupported,
+            path + ": the model encodes its whole prompt before it writes; " + kOnlyWriters);
+    const uint32_t longest = longest_sequence(**file, settings);
+    const uint32_t context = round_up(longest, kContextGranule);
     if (!checked_cast<int32_t>(uint64_t{context} * settings.sequences_max))
         return fail(Code::Invalid, "the contexts of all sequences together are too long");
     made.context.reset(make_context(made.model.get(), settings, context, made.signals.get()));
@@ -280,7 +273,9 @@ Expected<LlamaCppModel> load_llamacpp(const std::string& path, const LlamaCppSet
                     "llama.cpp cannot make a context of " + std::to_string(settings.sequences_max) +
                         " x " + std::to_string(context) + " tokens: " + take_llamacpp_error());
     if (llama_get_memory(made.context.get()) == nullptr)
-        return fail(Code::Unsupported, path + " cannot be run: it does not write, it only embeds");
+        return fail(
+            Code::Unsupported,
+            path + ": the model turns texts into embeddings and writes none; " + kOnlyWriters);
     ggml_threadpool_params pool =
         ggml_threadpool_params_default(llama_n_threads(made.context.get()));
     // How long idle threads spin. The library's default is a third of a second on some processors,
@@ -289,12 +284,13 @@ Expected<LlamaCppModel> load_llamacpp(const std::string& path, const LlamaCppSet
     made.threads.reset(ggml_threadpool_new(&pool));
     if (!made.threads) return fail(Code::OutOfMemory, "llama.cpp cannot start its threads");
     llama_attach_threadpool(made.context.get(), made.threads.get(), made.threads.get());
-    made.capabilities = capabilities_of(made, settings);
+    made.capabilities = capabilities_of(made, settings, longest);
     made.signals->whole_calls = made.capabilities.rollback_max == 0;
     if (!warm_up(made, *where))
         return fail(Code::DeviceLost, "llama.cpp cannot compute " + path + " on \"" +
                                           settings.device + "\": " + take_llamacpp_error());
     made.memory = memory_of(made, where->device);
+    made.file = std::move(*file);
     return made;
 }
 

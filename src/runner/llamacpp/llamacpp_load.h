@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "formats/gguf.h"
 #include "runner/llamacpp/llamacpp_runner.h"
 #include "runner/runner.h"
 
@@ -31,6 +32,7 @@ struct Signals {
 /// A model that has computed a step. The order of the members is the order in which the library
 /// wants them made, and the reverse of the one in which it wants them freed.
 struct LlamaCppModel {
+    std::unique_ptr<GgufFile> file;  // of which the library has mapped its weights
     std::unique_ptr<Signals> signals;
     std::unique_ptr<llama_model, FreeLlamaCpp> model;
     std::unique_ptr<ggml_threadpool, FreeLlamaCpp> threads;

@@ -12,13 +12,26 @@ namespace dunlin {
 namespace {
 
 std::mutex mutex;
-std::string line, last_error;
+std::string line, first_error;
 ggml_log_level line_level = GGML_LOG_LEVEL_NONE;
+
+/// "llama_model_load: error loading model: check_dims: no x" -> "no x".
+std::string_view reason(std::string_view text) {
+    constexpr std::string_view kLoading = "error loading model: ";
+    while (true) {
+        if (text.starts_with(kLoading)) text.remove_prefix(kLoading.size());
+        const size_t end = text.find_first_not_of("abcdefghijklmnopqrstuvwxyz_0123456789");
+        if (end == 0 || end == text.npos || !text.substr(end).starts_with(": ") ||
+            text.substr(0, end).find('_') == text.npos)
+            return text;
+        text.remove_prefix(end + 2);
+    }
+}
 
 void write(ggml_log_level level, std::string_view text) {
     switch (level) {
         case GGML_LOG_LEVEL_ERROR:
-            last_error = text;
+            if (first_error.empty()) first_error = reason(text);
             return log_warning("llama.cpp", text);
         case GGML_LOG_LEVEL_WARN:
             return log_info("llama.cpp", text);
@@ -55,7 +68,7 @@ void start_llamacpp() {
 
 std::string take_llamacpp_error() {
     const std::lock_guard lock(mutex);
-    return std::exchange(last_error, {});
+    return std::exchange(first_error, {});
 }
 
 }  // namespace dunlin

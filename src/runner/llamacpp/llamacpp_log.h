@@ -8,8 +8,9 @@ namespace dunlin {
 /// level lower than it says: its Info is what our Debug is. [any thread]
 void start_llamacpp();
 
-/// The last error that the library logged since the last call, or an empty string: the only place
-/// where it says why something failed. [any thread]
+/// The first error that the library logged since the last call, without the names of its functions,
+/// or an empty string: the only place where it says why something failed. Those that follow say
+/// only that it did. [any thread]
 std::string take_llamacpp_error();
 
 }  // namespace dunlin

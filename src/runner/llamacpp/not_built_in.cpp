@@ -1,5 +1,6 @@
 // Stands in for the other files of this folder in a build without llama.cpp.
 
+#include "runner/llamacpp/architectures.h"
 #include "runner/llamacpp/devices.h"
 #include "runner/llamacpp/llamacpp_runner.h"
 #include "runner/llamacpp/vocabulary.h"
@@ -16,6 +17,12 @@ std::unexpected<Error> without() {
 }  // namespace
 
 std::vector<LlamaCppDevice> llamacpp_devices() {
+    return {};
+}
+std::vector<std::string> llamacpp_architectures() {
+    return {};
+}
+std::string llamacpp_obstacle(const GgufFile&) {
     return {};
 }
 
