@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/cgroup.h"
+#include "base/last_words.h"
 #include "base/os.h"
 
 namespace dunlin {
@@ -63,8 +64,9 @@ ProcessUse process_use() {
 
 // Reading a mapped page that the file no longer has raises SIGBUS. The handler looks the address up
 // among the mappings below and puts a page of zeros there, so that the read goes on; every other
-// SIGBUS takes its old course. It may only use what is safe in a signal handler: lock-free atomics
-// and mmap, a bare system call on Linux.
+// SIGBUS takes its old course, after its reason is left behind: it is a library's own map. The
+// handler may only use what is safe in one: lock-free atomics and mmap, a bare system call on
+// Linux.
 namespace {
 
 struct Mapping {
@@ -84,6 +86,8 @@ void give_zeros(int signal, siginfo_t* info, void* context) {
         const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
         if (mmap(place, page, PROT_READ, flags, -1, 0) == place) return;
     }
+    if (info->si_code == BUS_ADRERR)
+        say_last_words("a file that it had mapped into memory was cut short");
     if ((old_action.sa_flags & SA_SIGINFO) != 0)
         return old_action.sa_sigaction(signal, info, context);
     sigaction(SIGBUS, &old_action, nullptr);

@@ -5,8 +5,12 @@
 #include <cstdio>
 #include <fstream>
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <unistd.h>
+
+#include "base/last_words.h"
 
 namespace dunlin {
 namespace {
@@ -70,6 +74,26 @@ TEST(MappedFileDeathTest, LeavesOtherFaultsAlone) {
     const std::string path = make_file("other");
     ASSERT_TRUE(MappedFile::open(path));  // the handler is there now
     EXPECT_DEATH(raise(SIGBUS), "");      // a sanitizer ends it in its own way
+    std::remove(path.c_str());
+}
+
+TEST(MappedFileDeathTest, ALibrarysOwnMapThatIsCutIsNamedInTheLastWords) {
+    const std::string path = make_file("librarys");
+    ASSERT_TRUE(MappedFile::open(path));
+    const int fd = open(path.c_str(), O_RDWR);
+    const auto* map =
+        static_cast<const volatile char*>(mmap(nullptr, kBytes, PROT_READ, MAP_PRIVATE, fd, 0));
+    auto* words = static_cast<char*>(
+        mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    ASSERT_EQ(ftruncate(fd, 5000), 0);
+    EXPECT_DEATH(
+        {
+            keep_last_words({words, 4096});
+            (void)map[kBytes - 1];
+        },
+        "");
+    EXPECT_STREQ(words, "a file that it had mapped into memory was cut short");
+    close(fd);
     std::remove(path.c_str());
 }
 

@@ -116,7 +116,8 @@ class Runner {
 
     /// Starts one step. Refused whole (Invalid: an empty batch or span, more outputs than tokens, a
     /// token outside the vocabulary, two spans of one sequence, above a capability; NoRoom: not
-    /// reserved; Cancelled, DeviceLost) with every length as it was, or taken whole.
+    /// reserved; Cancelled, DeviceLost; Corrupt: the file that it computes from has changed, and it
+    /// can compute no more) with every length as it was, or taken whole.
     virtual Expected<StepId> launch(const Batch& batch) = 0;
 
     /// Waits for the step and returns its outputs: for each span in batch order its last `outputs`

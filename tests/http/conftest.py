@@ -130,8 +130,6 @@ def own_server(tmp_path):
 
 fake_only = pytest.mark.skipif(MODEL != "fake", reason="does not depend on the model")
 real_only = pytest.mark.skipif(MODEL == "fake", reason="needs a model file")
-copied_weights_only = pytest.mark.skipif(
-    ENGINE == "llama.cpp", reason="llama.cpp computes from the mapped file: whoever cuts it short ends the answers under way")
 
 
 @pytest.fixture

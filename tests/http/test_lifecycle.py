@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from conftest import copied_weights_only, fake_only, real_only
+from conftest import ENGINE, fake_only, real_only
 from test_server import request
 
 STEP_S = 0.3
@@ -167,7 +167,18 @@ def model_copy(tmp_path):
 
 
 def answer_of(server):
-    return json.load(ask(server, max_tokens=8, temperature=0).getresponse())["choices"][0]["message"]
+    answer = ask(server, max_tokens=8, temperature=0).getresponse()
+    body = json.load(answer)
+    return body["choices"][0]["message"] if answer.status == 200 else body["error"]
+
+
+def cut(file, size=1000):
+    with open(file, "r+b") as one:
+        one.truncate(size)
+
+
+copied_weights_only = pytest.mark.skipif(ENGINE == "llama.cpp", reason="llama.cpp computes from the mapped file")
+mapped_weights_only = pytest.mark.skipif(ENGINE != "llama.cpp", reason="the native engine has copied the file")
 
 
 @copied_weights_only
@@ -175,32 +186,68 @@ def answer_of(server):
 def test_a_file_cut_short_while_serving_changes_nothing(start, model_copy):
     server = start(model_copy)
     before = answer_of(server)
-    with open(model_copy, "r+b") as file:
-        file.truncate(1000)
+    cut(model_copy)
     assert answer_of(server) == before
     assert ask(server, "Another question", max_tokens=20).getresponse().status == 200
     assert readiness(server)[0] == 200 and server.process.poll() is None
 
 
+@mapped_weights_only
+@real_only
+def test_a_file_cut_short_while_serving_is_told_until_it_is_whole(start, model_copy):
+    server = start(model_copy)
+    before = answer_of(server)
+    whole = model_copy.read_bytes()
+    cut(model_copy)
+    error = answer_of(server)
+    assert error["code"] == "device_lost" and "file changed while it was in use" in error["message"]
+    again = ask(server).getresponse()
+    message = json.load(again)["error"]["message"]
+    assert again.status == 503 and int(again.headers["Retry-After"]) >= 1
+    assert "the file ends inside" in message or "longer than the rest of the file" in message
+    assert request(server, "GET", "/health")[0].status == 200 and server.process.poll() is None
+    model_copy.write_bytes(whole)
+    assert server.eventually(lambda: answer_of(server) == before, within_s=20)
+
+
+@mapped_weights_only
+@real_only
+@pytest.mark.parametrize("how", ["cut", "other bytes"])
+def test_a_file_that_changes_in_mid_stream_ends_that_answer_with_the_reason(start, model_copy, how):
+    server = start(model_copy)
+    answer = ask(server, stream=True, max_tokens=1500).getresponse()
+    assert [answer.readline() for _ in range(9)][8].startswith(b"data: ")
+    if how == "cut":
+        cut(model_copy)
+    else:
+        with open(model_copy, "r+b") as file:
+            file.write(b"GGUF")
+    *_, last, done = answer.read().decode().strip().split("\n\n")
+    error = json.loads(last.strip().removeprefix("data: "))["error"]
+    assert error["code"] == "device_lost" and done == "data: [DONE]"
+    assert "file changed while it was in use" in error["message"] or "was cut short" in error["message"]
+    if how == "other bytes":
+        assert "content" in answer_of(server)  # what lies there now was loaded
+    assert request(server, "GET", "/health")[0].status == 200 and server.process.poll() is None
+
+
 @real_only
 def test_a_file_cut_short_before_its_load_is_refused(start, model_copy):
     server = start(model_copy)
-    with open(model_copy, "r+b") as file:
-        file.truncate(model_copy.stat().st_size - 1)
+    cut(model_copy, model_copy.stat().st_size - 1)
     answer = ask(server).getresponse()
     assert answer.status == 500 and "beyond the end" in json.load(answer)["error"]["message"]
     assert readiness(server)[0] == 503 and request(server, "GET", "/health")[0].status == 200
 
 
-@copied_weights_only
 @real_only
 @pytest.mark.parametrize("wait_s", [0.02, 0.1, 0.3])
 def test_a_file_cut_short_during_its_load_ends_nothing(start, model_copy, wait_s):
     server = start(model_copy)
-    threading.Timer(wait_s, lambda: open(model_copy, "r+b").truncate(100_000)).start()
+    threading.Timer(wait_s, cut, (model_copy, 100_000)).start()
     answer = ask(server, max_tokens=2).getresponse()
-    assert answer.status in (200, 500)
-    if answer.status == 500:
+    if answer.status != 200:
         message = json.load(answer)["error"]["message"]
-        assert "changed while it was read" in message or "beyond the end" in message
+        assert answer.status == 500 and ("changed while it was read" in message or "beyond the end" in message) or (
+            ENGINE == "llama.cpp" and answer.status == 503 and "changed while it was in use" in message)
     assert request(server, "GET", "/health")[0].status == 200 and server.process.poll() is None

@@ -84,6 +84,11 @@ class LlamaCppRunner final : public Runner {
         if (auto refused = check_batch(batch, capabilities_,
                                        [this](SeqId seq) { return sequences_.reserved(seq); }))
             return std::unexpected(std::move(*refused));
+        if (!made_.file->check_unchanged())
+            return fail(Code::Corrupt,
+                        "the model's file changed while it was in use; put a new one there under "
+                        "another name, and rename it when it is whole");
+        take_llamacpp_error();  // an old one
         const auto begin = std::chrono::steady_clock::now();
         signals_.cancelled.store(false, std::memory_order_relaxed);
         failure_.reset();

@@ -36,10 +36,11 @@ struct LlamaCppSettings {
 /// before a call is made here.
 ///
 /// The file is first read by our own reader, because the library does not survive every bad one.
-/// The model has computed a step when it is handed over.
-/// Errors: what GgufFile::open gives; Invalid (settings that cannot be, an unknown device);
-/// Unsupported (with the library's own reason, or that this build is without it); OutOfMemory;
-/// DeviceLost (the device fails at the first step).
+/// The library maps it and computes from the map: launch() fails with Corrupt once the file has
+/// changed, and where it is cut short in the middle of a step, SIGBUS ends the process. The model
+/// has computed a step when it is handed over. Errors: what GgufFile::open gives; Invalid (settings
+/// that cannot be, an unknown device); Unsupported (with the library's own reason, or that this
+/// build is without it); OutOfMemory; DeviceLost (the device fails at the first step).
 Expected<std::unique_ptr<Runner>> make_llamacpp_runner(const std::string& path,
                                                        const LlamaCppSettings& settings);
 

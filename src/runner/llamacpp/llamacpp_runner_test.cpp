@@ -4,8 +4,16 @@
 
 #include "runner/llamacpp/llamacpp_runner.h"
 
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include <unistd.h>
+
 #include "ggml.h"
 #include "runner/conformance.h"
+#include "runner/llamacpp/architectures.h"
 #include "tensor/dtype.h"
 
 namespace dunlin::conformance {
@@ -79,6 +87,66 @@ TEST(LlamaCpp, SettingsThatCannotBeAreRefused) {
                                 {.flash_attention = FlashAttention::Off, .kv_type = KvType::Q8_0});
     EXPECT_EQ(flash.code, Code::Invalid);
     EXPECT_NE(flash.message.find("flash attention"), std::string::npos) << flash.message;
+}
+
+TEST(LlamaCpp, KnowsItsArchitectures) {
+    const auto known = llamacpp_architectures();
+    EXPECT_GT(known.size(), 100U);
+    EXPECT_TRUE(std::is_sorted(known.begin(), known.end()));
+    for (const char* name : {"llama", "gemma3", "mamba", "qwen2"})
+        EXPECT_TRUE(std::binary_search(known.begin(), known.end(), name)) << name;
+    EXPECT_FALSE(std::binary_search(known.begin(), known.end(), "clip"));
+}
+
+/// What is said about tiny_plain.gguf with another architecture of 5 letters, or number of layers.
+std::string obstacle_of(const std::string& name, const std::string& layers = {}) {
+    std::ifstream file(tiny("tiny_plain.gguf"), std::ios::binary);
+    std::string bytes(std::istreambuf_iterator<char>(file), {});
+    bytes.replace(bytes.find("llama"), 5, name);
+    const std::string key = "llama.block_count";
+    if (!layers.empty()) bytes.replace(bytes.find(key) + key.size() + 4, 4, layers);
+    const std::string path = testing::TempDir() + "obstacle_" + std::to_string(getpid());
+    std::ofstream(path, std::ios::binary) << bytes;
+    const auto opened = GgufFile::open(path);
+    EXPECT_TRUE(opened) << opened.error().message;
+    const std::string out = opened ? llamacpp_obstacle(**opened) : "";
+    const auto made = make_llamacpp_runner(path, settings());
+    EXPECT_EQ(made.has_value(), out.empty());
+    if (!made) EXPECT_NE(made.error().message.find(out), std::string::npos) << made.error().message;
+    std::filesystem::remove(path);
+    return out;
+}
+
+TEST(LlamaCpp, WhatItCannotComputeIsSaidBeforeItTries) {
+    const auto says = [](const std::string& text, const char* words) {
+        return text.find(words) != text.npos;
+    };
+    EXPECT_EQ(obstacle_of("llama"), "");
+    EXPECT_PRED2(says, obstacle_of("abacu"),
+                 "does not know the architecture \"abacu\", it knows 1");
+    EXPECT_PRED2(says, obstacle_of("\xff\n..."), "architecture \"??...\"");
+    EXPECT_PRED2(says, obstacle_of("llada"), "diffusion");
+    EXPECT_PRED2(says, obstacle_of("dream"), "diffusion");
+    EXPECT_PRED2(says, obstacle_of("llama", std::string(4, '\0')), "block_count' is 0");
+    EXPECT_PRED2(says, obstacle_of("llama", std::string("\1\2\0\0", 4)), "is 513, and llama.cpp");
+}
+
+TEST(LlamaCpp, AFileThatHasChangedIsNotComputedFrom) {
+    const std::string path = testing::TempDir() + "changed_" + std::to_string(getpid());
+    std::filesystem::copy_file(tiny("tiny_plain.gguf"), path);
+    const auto runner = unwrap(make_llamacpp_runner(path, settings()));
+    const auto seq = runner->open({{1, 1}, {}, 10});
+    const auto tokens = tokens_of(1, 4);
+    const Span span{*seq, tokens, 1};
+    ASSERT_TRUE(runner->reserve(*seq, 8));
+    const auto step = runner->launch({{&span, 1}});
+    ASSERT_TRUE(step && runner->collect(*step));
+    std::filesystem::resize_file(path, std::filesystem::file_size(path) - 1);
+    const auto refused = runner->launch({{&span, 1}});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Code::Corrupt);
+    EXPECT_EQ(runner->length(*seq), 4U);
+    std::filesystem::remove(path);
 }
 
 TEST(LlamaCpp, AHeadThatIsNoBlockLongCannotBeKeptAt8Bits) {

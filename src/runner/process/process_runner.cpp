@@ -175,6 +175,7 @@ class ProcessRunner final : public Runner {
         in_flight_ = false;
         auto reply = receive();
         if (!reply) {
+            if (reply.error().code == Code::Corrupt) return outdated(reply.error().message);
             if (child_) relearn_lengths();
             return std::unexpected(reply.error());
         }
@@ -256,19 +257,13 @@ class ProcessRunner final : public Runner {
     /// Never waits, because there is more to do on this thread than to load: whoever wants the
     /// child asks again. Errors: NoRoom while it loads, DeviceLost.
     Expected<void> start_again() {
-        const int64_t now = clock_.now_us();
-        if (now < not_before_us_)
-            return std::unexpected(Error{Code::DeviceLost,
-                                         "the process of " + settings_.name +
-                                             " ended again and again; it is started "
-                                             "once more in a moment",
-                                         {},
-                                         (not_before_us_ - now) / 1000 + 1});
+        if (clock_.now_us() < not_before_us_) return not_yet();
         if (!coming_) {
             auto child = start();
             if (!child) {
+                trouble_ = child.error().message;
                 pause();
-                return fail(Code::DeviceLost, child.error().message);
+                return not_yet();
             }
             coming_ = std::move(*child);
         }
@@ -276,21 +271,36 @@ class ProcessRunner final : public Runner {
             return fail(Code::NoRoom, "the process of " + settings_.name + " is being started");
         const auto hello = greet(std::move(coming_));
         if (!hello) {
+            trouble_ = hello.error().message;
             pause();
-            return fail(Code::DeviceLost, hello.error().message);
+            return not_yet();
         }
-        if (hello->capabilities.vocabulary != capabilities_.vocabulary ||
-            hello->capabilities.sequences_max != capabilities_.sequences_max ||
-            hello->capabilities.sequence_tokens_max != capabilities_.sequence_tokens_max ||
-            hello->capabilities.step_tokens_max != capabilities_.step_tokens_max ||
-            hello->capabilities.step_outputs_max != capabilities_.step_outputs_max) {
+        const Capabilities& now = hello->capabilities;
+        if (now.vocabulary != capabilities_.vocabulary ||
+            now.sequences_max != capabilities_.sequences_max ||
+            now.sequence_tokens_max != capabilities_.sequence_tokens_max ||
+            now.step_tokens_max != capabilities_.step_tokens_max ||
+            now.step_outputs_max != capabilities_.step_outputs_max) {
+            trouble_ =
+                "its file holds another model now, which is served when the server is "
+                "started again";
             set_child(nullptr);
             pause();
-            return fail(Code::DeviceLost, settings_.name + " came back as another model");
+            return not_yet();
         }
         room_ = hello->room;
         log_info("runner", "process started again", {{"engine", settings_.name}});
         return {};
+    }
+
+    std::unexpected<Error> not_yet() const {
+        const int64_t wait_ms = (not_before_us_ - clock_.now_us()) / 1000 + 1;
+        return std::unexpected(Error{Code::DeviceLost,
+                                     settings_.name + " cannot compute the model: " + trouble_ +
+                                         " (it is started again at the first request in " +
+                                         std::to_string((wait_ms + 999) / 1000) + " s)",
+                                     {},
+                                     wait_ms});
     }
 
     void pause() {
@@ -302,10 +312,9 @@ class ProcessRunner final : public Runner {
     std::unexpected<Error> lost() {
         std::string how =
             "the process of " + settings_.name + " " + child_->end() + last_words(shared_.head());
-        set_child(nullptr);
-        for (auto& [seq, kept] : kept_) kept.there = kept.length = kept.reserved_to = 0;
-        room_ = empty_room_;
         log_error("runner", how);
+        forget_child();
+        trouble_ = how;
         if (clock_.now_us() - started_us_ >= kYoungUs) {
             pause_us_ = not_before_us_ = 0;
             young_deaths_ = 0;
@@ -317,6 +326,19 @@ class ProcessRunner final : public Runner {
 
     std::unexpected<Error> gone() const {
         return fail(Code::DeviceLost, "the process of " + settings_.name + " is gone");
+    }
+
+    void forget_child() {
+        set_child(nullptr);
+        for (auto& [seq, kept] : kept_) kept.there = kept.length = kept.reserved_to = 0;
+        room_ = empty_room_;
+    }
+
+    /// The child cannot go on with what it has loaded: the next call loads it anew.
+    std::unexpected<Error> outdated(std::string why) {
+        log_warning("runner", why, {{"engine", settings_.name}});
+        forget_child();
+        return fail(Code::DeviceLost, std::move(why));
     }
 
     Expected<Reply> receive() {
@@ -415,6 +437,7 @@ class ProcessRunner final : public Runner {
 
     int64_t started_us_ = 0, not_before_us_ = 0, pause_us_ = 0;
     uint32_t young_deaths_ = 0;
+    std::string trouble_;             // why the child is not there
     mutable std::mutex child_mutex_;  // of the pointer, for cancel()
     std::unique_ptr<Child> child_;    // only the engine's thread changes it
     std::unique_ptr<Child> coming_;   // in place of one that ended: it still loads

@@ -25,8 +25,9 @@ struct ProcessSettings {
 ///
 /// When the process is gone, the call under way fails with DeviceLost and every length is 0. The
 /// next call that needs it starts it again; where it ends within a minute again, not before a pause
-/// of 1 to 30 seconds. In the pause calls fail with DeviceLost and say when to come back. While it
-/// loads there is NoRoom (open(), fork(), reserve()): no call waits for that but this one.
+/// of 1 to 30 seconds. In the pause calls fail with DeviceLost and say why, and when to come back.
+/// While it loads there is NoRoom (open(), fork(), reserve()): no call waits for that but this one.
+/// A Runner whose launch() fails there with Corrupt is made anew in the same way.
 ///
 /// launch() does not wait for the step, collect() does. Batches and logits lie in memory that both
 /// processes map; a step costs one exchange over a socket and one copy of the logits.

@@ -119,6 +119,8 @@ TEST_F(ProcessRunnerTest, OneThatEndsAgainAndAgainIsGivenTime) {
             continue;
         }
         EXPECT_EQ(tried.error().code, Code::DeviceLost);
+        EXPECT_NE(tried.error().message.find("signal 9"), std::string::npos)
+            << tried.error().message;
         EXPECT_GT(tried.error().retry_ms, waited_ms);
         waited_ms = tried.error().retry_ms;
         clock_.advance_us(waited_ms * 1000);
@@ -208,6 +210,45 @@ TEST_F(ProcessRunnerTest, ProgressIsSeenFromHere) {
 }
 
 #ifdef DUNLIN_LLAMACPP
+TEST_F(ProcessRunnerTest, AFileThatChangesIsLoadedAnew) {
+    const std::string path = testing::TempDir() + "changes_" + std::to_string(getpid());
+    const auto put_there = [&](const char* file) {
+        std::this_thread::sleep_for(milliseconds(20));  // coarser clocks exist
+        std::ofstream(path, std::ios::binary)
+            << (file ? std::ifstream(tiny(file), std::ios::binary).rdbuf() : nullptr);
+    };
+    put_there("tiny_plain.gguf");
+    runner_ = unwrap(make_process_runner(with("llama.cpp " + path + " 96 4 24"), clock_));
+    const SeqId seq = open();
+    ASSERT_TRUE(advance(seq));
+    put_there("tiny_plain.gguf");
+    runner_->trim(seq, 0);
+    const auto noticed = advance(seq);
+    ASSERT_FALSE(noticed);
+    EXPECT_EQ(noticed.error().code, Code::DeviceLost);
+    EXPECT_NE(noticed.error().message.find("changed while it was in use"), std::string::npos);
+    EXPECT_EQ(runner_->length(seq), 0U);
+    ASSERT_TRUE(advance(seq)) << "what is there now is loaded at once";
+
+    put_there(nullptr);
+    runner_->trim(seq, 0);
+    EXPECT_FALSE(advance(seq));
+    const auto empty = advance(seq);
+    ASSERT_FALSE(empty);
+    EXPECT_EQ(empty.error().code, Code::DeviceLost);
+    EXPECT_NE(empty.error().message.find("this is not a GGUF file"), std::string::npos);
+    EXPECT_GT(empty.error().retry_ms, 0);
+    put_there("tiny_plain.gguf");
+    EXPECT_FALSE(advance(seq)) << "not before the time that was named";
+    clock_.advance_us(empty.error().retry_ms * 1000);
+    EXPECT_TRUE(advance(seq));
+
+    put_there("tiny_sliding.gguf");
+    runner_->trim(seq, 0);
+    EXPECT_FALSE(advance(seq));
+    std::filesystem::remove(path);
+}
+
 TEST_F(ProcessRunnerTest, MemoryIsSeenFromHere) {
     runner_ = make_hosted("llama.cpp " + tiny("tiny_plain.gguf") + " 96 4 24");
     const SeqId seq = open();
