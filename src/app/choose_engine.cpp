@@ -106,7 +106,7 @@ Expected<EngineChoice> on_cpu(const EngineWish& wish, const EngineNeeds& needs,
 Expected<EngineChoice> without_llamacpp(const EngineWish& wish, const EngineNeeds& needs,
                                         const EngineStock& stock) {
     if (!needs.native_obstacle.empty())
-        return fail(Code::Unsupported, needs.native_obstacle + "; " + needs.llamacpp_obstacle);
+        return fail(Code::Unsupported, needs.llamacpp_obstacle + "; and " + needs.native_obstacle);
     if (wish.engine == "llama.cpp" || (wish.device != "auto" && wish.device != "cpu"))
         return fail(Code::Unsupported,
                     needs.llamacpp_obstacle +

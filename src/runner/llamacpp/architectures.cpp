@@ -36,8 +36,8 @@ std::vector<std::string> llamacpp_architectures() {
 std::string llamacpp_obstacle(const GgufFile& file) {
     const auto given = file.get_string("general.architecture");
     if (!given)
-        return "the file does not say which architecture it has (general.architecture), so that "
-               "llama.cpp cannot compute it; take another one of the model";
+        return "the file does not say which architecture it has (general.architecture); take "
+               "another file of the model";
     const std::string name(*given);
     const llm_arch architecture = llm_arch_from_string(name);
     if (architecture == LLM_ARCH_CLIP)
@@ -51,9 +51,7 @@ std::string llamacpp_obstacle(const GgufFile& file) {
         return std::string("a model of the architecture \"") + name + "\" writes by diffusion; " +
                kOnlyWriters;
     if (file.get_bool(name + ".attention.causal") == false)
-        return std::string(
-                   "each token of this model sees those behind it, which is for "
-                   "embeddings; ") +
+        return std::string("the model is for embeddings (each token sees those behind it); ") +
                kOnlyWriters;
     // What the library ends the process over.
     const std::string key = name + ".block_count";

@@ -257,8 +257,9 @@ Expected<LlamaCppModel> load_llamacpp(const std::string& path, const LlamaCppSet
     made.signals = std::make_unique<Signals>();
     made.model.reset(load_weights(path, **file, *where));
     if (!made.model)
-        return fail(Code::Unsupported,
-                    "llama.cpp cannot load " + path + ": " + take_llamacpp_error());
+        return fail(Code::Unsupported, "llama.cpp cannot load " + path + ": " +
+                                           take_llamacpp_error() +
+                                           "; another file of the model may load");
     if (llama_model_has_encoder(made.model.get()))
         return fail(
             Code::Unsupported,
