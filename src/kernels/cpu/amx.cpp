@@ -160,11 +160,14 @@ void multiply_tiles(const PackedMatrix& matrix, size_t panel, const QuantizedRow
                     size_t end, float* out, size_t out_stride, bool add) {
     const size_t whole = begin + (end - begin) / kTileRows * kTileRows;
     if (whole > begin) {
+        // A library on this thread may have shapes of its own that it has set once and for all.
+        alignas(64) std::byte others[64];
+        _tile_storeconfig(others);
         _tile_loadconfig(&kShapes[S.scales - 1]);
         for (size_t row = begin; row < whole; row += kChunkRows)
             multiply_tile_rows<S>(matrix, panel, x, row, std::min(kChunkRows, whole - row),
                                   out + row * out_stride, out_stride, add);
-        _tile_release();
+        _tile_loadconfig(others);  // none are the state in which nothing is kept for a thread
     }
     multiply_shape<Avx512, S>(matrix, panel, x, whole, end, out, out_stride, add);
 }
