@@ -128,7 +128,7 @@ def test_a_model_that_is_larger_than_the_memory(start, tmp_path):
     path = tmp_path / "large.gguf"
     larger_than_memory(path)
     done = generate(path)
-    assert done.returncode == 1 and "there is memory of" in done.stderr and "smaller or more quantized" in done.stderr
+    assert done.returncode == 1 and "main memory has" in done.stderr and "smaller or more quantized" in done.stderr
     server = start(None, DUNLIN_MODELS__ENGINE="auto", DUNLIN_MODELS__FOLDER=str(tmp_path))
     status, error = refusal(server, "large")
     assert (status, error["code"]) == (503, "out_of_memory") and "smaller or more quantized" in error["message"]
