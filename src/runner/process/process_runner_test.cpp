@@ -166,7 +166,7 @@ TEST_F(ProcessRunnerTest, NobodyWaitsWhileItLoadsAgain) {
     start();
     const SeqId before = open();
     ASSERT_TRUE(advance(before));
-    std::ofstream{loads_};
+    std::ofstream(loads_).flush();
     kill_child(SIGKILL);
     runner_->trim(before, 0);
     const auto began = steady_clock::now();
@@ -190,7 +190,7 @@ TEST_F(ProcessRunnerTest, NobodyWaitsWhileItLoadsAgain) {
 TEST_F(ProcessRunnerTest, NothingStaysBehindOfOneThatLoads) {
     start();
     const SeqId seq = open();
-    std::ofstream{loads_};
+    std::ofstream(loads_).flush();
     kill_child(SIGKILL);
     runner_->trim(seq, 0);
     EXPECT_FALSE(runner_->reserve(seq, 20));
