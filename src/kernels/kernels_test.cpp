@@ -73,7 +73,14 @@ struct Activations {
         const size_t block = row * view.blocks() + column / kBlock;
         const uint8_t place = view.places[row * view.place_stride() + column / kBlock];
         if (place == column % kBlock + 1) return view.outliers[block];
-        return view.scales[block] * view.codes[at];
+        return scale(at) * view.codes[code_at(at)];
+    }
+    size_t code_at(size_t at) const {
+        const size_t column = at % view.columns;
+        return view.code_at(at / view.columns, column / kBlock) + column % kBlock;
+    }
+    float scale(size_t at) const {
+        return view.scales[at % view.columns / kBlock * view.row_stride + at / view.columns];
     }
     std::vector<float> values;
     QuantizedBuffer buffer;
@@ -222,12 +229,12 @@ TEST_P(EveryIsa, RowOperations) {
 TEST_P(EveryIsa, QuantizedRowsAreWithinHalfAStep) {
     Activations x(kernels(), 3, 96, random_);
     for (size_t i = 0; i < x.values.size(); ++i) {
-        EXPECT_LE(std::fabs(x.values[i] - x.quantized(i)), 0.501F * x.view.scales[i / kBlock]);
-        EXPECT_GE(x.view.codes[i], -127);
+        EXPECT_LE(std::fabs(x.values[i] - x.quantized(i)), 0.501F * x.scale(i));
+        EXPECT_GE(x.view.codes[x.code_at(i)], -127);
     }
     x.values.assign(x.values.size(), 0.0F);
     x.quantize(kernels());
-    EXPECT_EQ(x.view.scales[0], 0.0F);
+    EXPECT_EQ(x.scale(0), 0.0F);
     for (size_t i = 0; i < x.values.size(); ++i) ASSERT_EQ(x.quantized(i), 0.0F);
 }
 
@@ -241,7 +248,7 @@ TEST_P(EveryIsa, AnOutlierLeavesTheOthersTheirPrecision) {
     EXPECT_EQ(x.view.places[1], 8);
     EXPECT_EQ(x.view.places[2], 0);
     EXPECT_EQ(x.quantized(32 + 7), -900.0F);
-    EXPECT_LE(x.view.scales[1], 1.0F / 127);
+    EXPECT_LE(x.scale(kBlock), 1.0F / 127);
 }
 
 /// Keys and values of `tokens` tokens in blocks that lie in disorder, NaN where nothing is stored.

@@ -12,6 +12,9 @@ namespace dunlin {
 /// largest.
 inline constexpr float kOutlierRatio = 2.0F;
 
+/// Rows whose codes stand together.
+inline constexpr size_t kTileRows = 16;
+
 /// Rows whose outliers are looked for together.
 inline constexpr size_t kRowsAtOnce = 64;
 
@@ -24,18 +27,23 @@ inline constexpr size_t kRowsAtOnce = 64;
 ///
 /// Written by Kernels::quantize. `columns` is a multiple of 32.
 struct QuantizedRows {
-    int8_t* codes = nullptr;    // [rows][columns]
-    float* scales = nullptr;    // [rows][blocks]
-    float* offsets = nullptr;   // [rows][blocks]: scale * (sum of the codes)
-    int32_t* sums = nullptr;    // [rows][blocks][2]: sums of 16 codes each
+    int8_t* codes = nullptr;    // [rows in tiles of 16][blocks][16][32], see code_at()
+    float* scales = nullptr;    // [blocks][row_stride]
+    float* offsets = nullptr;   // [blocks][row_stride]: scale * (sum of the codes)
+    int32_t* sums = nullptr;    // [blocks][row_stride][2]: sums of 16 codes each
     float* outliers = nullptr;  // [rows][blocks]: where there is one
     uint8_t* places = nullptr;  // [rows][place_stride()]: 1 + the outlier's column in its block; 0
                                 // where there is none, and behind the last block
     uint8_t* places_by_block = nullptr;  // [blocks][row_stride]: the same, for many rows at once
     size_t columns = 0;
-    size_t row_stride = 0;  // the rows, in whole words of kRowsAtOnce, and zeros behind them
+    size_t row_stride = 0;  // of what is kept by block: at least the rows, and zeros behind them
 
     size_t blocks() const { return columns / kBlock; }
+    /// Where a block's codes begin. Those of 16 rows stand together, as a multiplication meets
+    /// them.
+    size_t code_at(size_t row, size_t block) const {
+        return ((row / kTileRows * blocks() + block) * kTileRows + row % kTileRows) * kBlock;
+    }
     /// Whole words of eight blocks, so that blocks without an outlier are skipped eight at a time.
     size_t place_stride() const { return (blocks() + 7) / 8 * 8; }
 };
@@ -46,19 +54,21 @@ class QuantizedBuffer {
     QuantizedBuffer() = default;
     /// REQUIRES: columns is a multiple of 32.
     QuantizedBuffer(size_t rows, size_t columns)
-        : codes_(rows * columns), numbers_(rows * columns / kBlock * 3) {
-        const size_t blocks = rows * columns / kBlock;
-        sums_.resize(blocks * 2);
+        : codes_((rows + kTileRows - 1) / kTileRows * kTileRows * columns) {
         view_.columns = columns;
-        view_.row_stride = (rows + kRowsAtOnce - 1) / kRowsAtOnce * kRowsAtOnce;
+        // An odd number of cache lines, so that a row's scales do not compete for a few places.
+        view_.row_stride = ((rows + 15) / 16 | 1U) * 16;
+        const size_t by_block = view_.blocks() * view_.row_stride;
+        numbers_.resize(2 * by_block + rows * view_.blocks());
+        sums_.resize(2 * by_block);
         places_.resize(rows * view_.place_stride());
         // Any row may begin a word.
-        places_by_block_.resize(view_.blocks() * view_.row_stride + kRowsAtOnce);
+        places_by_block_.resize(by_block + kRowsAtOnce);
         view_.codes = codes_.data(), view_.sums = sums_.data(), view_.places = places_.data();
         view_.places_by_block = places_by_block_.data();
         view_.scales = numbers_.data();
-        view_.offsets = view_.scales + blocks;
-        view_.outliers = view_.offsets + blocks;
+        view_.offsets = view_.scales + by_block;
+        view_.outliers = view_.offsets + by_block;
     }
 
     const QuantizedRows& view() const { return view_; }

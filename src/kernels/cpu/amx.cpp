@@ -11,15 +11,14 @@
 
 #include <algorithm>
 
+#include "base/checked.h"
 #include "kernels/cpu/make_kernels.h"
 #include "kernels/cpu/simd_avx512.h"
 
 namespace dunlin {
 namespace {
 
-constexpr size_t kTileRows = 16;
 constexpr size_t kChunkRows = kRowsAtOnce, kChunkBlocks = 32;
-constexpr size_t kAhead = 3;
 constexpr size_t kBytesOfBlock = kBlock * kPanelRows;
 
 /// Intel's layout of a tile configuration (SDM volume 1, 18.2).
@@ -30,35 +29,38 @@ struct alignas(64) TileShapes {
     uint8_t rows[16] = {};
 };
 
-/// Tiles by number: sums, activations and weights, twice, because a tile that is written anew waits
-/// for what was done with its old contents.
-constexpr int kSums = 0, kX = 2, kW = 4;
+/// Tiles by number: the sums of kAtOnce pieces, then activations and weights, twice. A product
+/// takes some fifty cycles and its way through memory as long, so several are under way before the
+/// first is stored, and those of one group while the group before is added up.
+constexpr int kSums = 0, kX = 4, kW = 6;
+constexpr size_t kAtOnce = 4;
 
 /// Of a whole block, or of half of one where a block has two scales.
 constexpr TileShapes shapes_for(bool half) {
     TileShapes shapes;
-    const auto set = [&](int tile, size_t rows, size_t row_bytes) {
-        for (int i = tile; i < tile + 2; ++i) {
+    const auto set = [&](int tile, int count, size_t rows, size_t row_bytes) {
+        for (int i = tile; i < tile + count; ++i) {
             shapes.rows[i] = static_cast<uint8_t>(rows);
             shapes.row_bytes[i] = static_cast<uint16_t>(row_bytes);
         }
     };
     const size_t columns = half ? kBlock / 2 : kBlock;
-    set(kSums, kTileRows, 4 * kPanelRows);
-    set(kX, kTileRows, columns);
-    set(kW, columns / 4, 4 * kPanelRows);
+    set(kSums, kAtOnce, kTileRows, 4 * kPanelRows);
+    set(kX, 2, kTileRows, columns);
+    set(kW, 2, columns / 4, 4 * kPanelRows);
     return shapes;
 }
 constexpr TileShapes kShapes[] = {shapes_for(false), shapes_for(true)};
 
-/// The products of 16 rows of codes, `stride` bytes apart, with `weights`: [row][panel row].
-template <int Which>
-void multiply_tile(const int8_t* codes, size_t stride, const int8_t* weights, int32_t* sums) {
-    _tile_zero(kSums + Which);
-    _tile_loadd(kX + Which, codes, stride);
-    _tile_loadd(kW + Which, weights, 4 * kPanelRows);
-    _tile_dpbssd(kSums + Which, kX + Which, kW + Which);
-    _tile_stored(kSums + Which, sums, 4 * kPanelRows);
+/// The products of 16 rows with a panel's 16: [piece][row][panel row].
+using Products = int32_t[kAtOnce][kTileRows * kPanelRows];
+
+template <int Piece>
+void multiply_piece(const int8_t* codes, const int8_t* weights) {
+    _tile_zero(kSums + Piece);
+    _tile_loadd(kX + Piece % 2, codes, kBlock);
+    _tile_loadd(kW + Piece % 2, weights, 4 * kPanelRows);
+    _tile_dpbssd(kSums + Piece, kX + Piece % 2, kW + Piece % 2);
 }
 
 /// Codes of a block as signed bytes in groups of four columns. Those that are already so stay where
@@ -87,49 +89,62 @@ struct Chunk {
     const int8_t* codes[kChunkBlocks];
 };
 
+/// Multiplies pieces [first, end) of a chunk, at most kAtOnce; Scales of them make a block.
+template <size_t Scales>
+void multiply_pieces(const Chunk& chunk, const int8_t* codes, size_t first, size_t end,
+                     Products& products) {
+    constexpr size_t kColumns = kBlock / Scales;
+    const auto multiply = [&]<int Piece>() {
+        const size_t block = (first + Piece) / Scales, part = (first + Piece) % Scales;
+        multiply_piece<Piece>(codes + block * kTileRows * kBlock + part * kColumns,
+                              chunk.codes[block] + part * kColumns * kPanelRows);
+    };
+    const size_t count = end - first;
+    multiply.template operator()<0>();
+    if (count > 1) multiply.template operator()<1>();
+    if (count > 2) multiply.template operator()<2>();
+    if (count > 3) multiply.template operator()<3>();
+    _tile_stored(kSums, products[0], 4 * kPanelRows);
+    if (count > 1) _tile_stored(kSums + 1, products[1], 4 * kPanelRows);
+    if (count > 2) _tile_stored(kSums + 2, products[2], 4 * kPanelRows);
+    if (count > 3) _tile_stored(kSums + 3, products[3], 4 * kPanelRows);
+}
+
 /// Adds a chunk to 16 rows' sums.
 template <Shape4 S>
 void add_chunk(const PackedFormat& format, const Chunk& chunk, const QuantizedRows& x, size_t row,
                float* sums) {
     using V = Avx512;
-    const size_t blocks = x.blocks();
-    const size_t block_bytes = format.block_bytes();
-    const size_t scale_bytes = format.scale_bytes();
+    constexpr auto kScales = static_cast<size_t>(S.scales);
     const std::byte* scales = chunk.panel + format.code_bytes();
-    const float* x_scales = x.scales + row * blocks + chunk.first;
-    const float* x_offsets = x.offsets + row * blocks + chunk.first;
-    const int8_t* x_codes = x.codes + row * x.columns + chunk.first * kBlock;
-    // A tile's way through memory is long: products are taken up kAhead pieces after they were
-    // made.
-    alignas(64) int32_t dots[kAhead + 1][kTileRows * kPanelRows];
-    const size_t pieces = chunk.count * S.scales;
-    const auto make = [&](size_t i) {
-        const size_t b = i / S.scales;
-        const size_t half = i % S.scales;
-        const int8_t* from = x_codes + b * kBlock + half * (kBlock / 2);
-        const int8_t* weights = chunk.codes[b] + half * (kBytesOfBlock / 2);
-        if (i % 2 == 0)
-            multiply_tile<0>(from, x.columns, weights, dots[i % (kAhead + 1)]);
-        else
-            multiply_tile<1>(from, x.columns, weights, dots[i % (kAhead + 1)]);
-    };
-    for (size_t i = 0; i < std::min(kAhead, pieces); ++i) make(i);
+    const float* x_scales = x.scales + chunk.first * x.row_stride + row;
+    const float* x_offsets = x.offsets + chunk.first * x.row_stride + row;
+    const int8_t* codes = x.codes + x.code_at(row, chunk.first);
+    const size_t pieces = chunk.count * kScales;
+    const auto group_end = [&](size_t first) { return std::min(first + kAtOnce, pieces); };
+    alignas(64) Products products[2];
+    multiply_pieces<kScales>(chunk, codes, 0, group_end(0), products[0]);
     V::F acc[kTileRows];
     for (size_t t = 0; t < kTileRows; ++t) acc[t] = V::load(sums + t * kPanelRows);
-    for (size_t i = 0; i < pieces; ++i) {
-        if (i + kAhead < pieces) make(i + kAhead);
-        const size_t b = i / S.scales;
-        const std::byte* at = scales + b * block_bytes;
-        if (S.has_min && i % S.scales == 0) {
-            const auto min = load_scale<V, S.wide>(at + S.scales * scale_bytes);
+    for (size_t first = 0; first < pieces; first += kAtOnce) {
+        const size_t end = group_end(first);
+        if (end < pieces)
+            multiply_pieces<kScales>(chunk, codes, end, group_end(end),
+                                     products[end / kAtOnce % 2]);
+        for (size_t piece = first; piece < end; ++piece) {
+            const size_t b = piece / kScales;
+            const std::byte* at = scales + b * format.block_bytes();
+            if (S.has_min && piece % kScales == 0) {
+                const auto min = load_scale<V, S.wide>(at + kScales * format.scale_bytes());
+                for (size_t t = 0; t < kTileRows; ++t)
+                    acc[t] = V::fma(min, V::all(x_offsets[b * x.row_stride + t]), acc[t]);
+            }
+            const auto scale = load_scale<V, S.wide>(at + piece % kScales * format.scale_bytes());
+            const int32_t* dots = products[first / kAtOnce % 2][piece - first];
             for (size_t t = 0; t < kTileRows; ++t)
-                acc[t] = V::fma(min, V::all(x_offsets[t * blocks + b]), acc[t]);
+                acc[t] = V::fma(V::mul(scale, V::all(x_scales[b * x.row_stride + t])),
+                                V::to_float(_mm512_load_si512(dots + t * kPanelRows)), acc[t]);
         }
-        const auto scale = load_scale<V, S.wide>(at + i % S.scales * scale_bytes);
-        const int32_t* products = dots[i % (kAhead + 1)];
-        for (size_t t = 0; t < kTileRows; ++t)
-            acc[t] = V::fma(V::mul(scale, V::all(x_scales[t * blocks + b])),
-                            V::to_float(_mm512_load_si512(products + t * kPanelRows)), acc[t]);
     }
     for (size_t t = 0; t < kTileRows; ++t) V::store(sums + t * kPanelRows, acc[t]);
 }
@@ -158,18 +173,22 @@ void multiply_tile_rows(const PackedMatrix& matrix, size_t panel, const Quantize
 template <Shape4 S>
 void multiply_tiles(const PackedMatrix& matrix, size_t panel, const QuantizedRows& x, size_t begin,
                     size_t end, float* out, size_t out_stride, bool add) {
-    const size_t whole = begin + (end - begin) / kTileRows * kTileRows;
-    if (whole > begin) {
+    // Whole tiles of rows; what is before or behind goes to the other kernel.
+    const size_t first = round_up(begin, kTileRows);
+    const size_t whole = first < end ? end / kTileRows * kTileRows : first;
+    if (whole > first) {
+        multiply_shape<Avx512, S>(matrix, panel, x, begin, first, out, out_stride, add);
         // A library on this thread may have shapes of its own that it has set once and for all.
         alignas(64) std::byte others[64];
         _tile_storeconfig(others);
         _tile_loadconfig(&kShapes[S.scales - 1]);
-        for (size_t row = begin; row < whole; row += kChunkRows)
+        for (size_t row = first; row < whole; row += kChunkRows)
             multiply_tile_rows<S>(matrix, panel, x, row, std::min(kChunkRows, whole - row),
                                   out + row * out_stride, out_stride, add);
         _tile_loadconfig(others);  // none are the state in which nothing is kept for a thread
     }
-    multiply_shape<Avx512, S>(matrix, panel, x, whole, end, out, out_stride, add);
+    multiply_shape<Avx512, S>(matrix, panel, x, whole > first ? whole : begin, end, out, out_stride,
+                              add);
 }
 
 void multiply_quantized_amx(const PackedMatrix& matrix, size_t panel, const QuantizedRows& x,

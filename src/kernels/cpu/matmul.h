@@ -102,7 +102,7 @@ void finish_rows(const PackedMatrix& matrix, const std::byte* panel, const Quant
         finish<V>(out + t * out_stride, V::load(sums + t * kPanelRows), add);
 }
 
-/// The sums of N rows' blocks, without outliers: [row][16].
+/// The sums of N rows' blocks, without outliers: [row][16]. REQUIRES: the rows are of one tile.
 template <class V, Shape4 S, int N>
 void multiply_rows(const PackedMatrix& matrix, const std::byte* panel, const QuantizedRows& x,
                    size_t row, float* out) {
@@ -113,10 +113,10 @@ void multiply_rows(const PackedMatrix& matrix, const std::byte* panel, const Qua
     const size_t code_bytes = matrix.format().code_bytes();
     const size_t scale_bytes = matrix.format().scale_bytes();
     const int bias = kNibbles ? matrix.format().zero : V::kSignedBias;
-    const int8_t* codes = x.codes + row * x.columns;
-    const float* scales = x.scales + row * blocks;
-    const float* offsets = x.offsets + row * blocks;
-    const int32_t* sums = x.sums + row * blocks * 2;
+    const int8_t* codes = x.codes + x.code_at(row, 0);
+    const float* scales = x.scales + row;
+    const float* offsets = x.offsets + row;
+    const int32_t* sums = x.sums + row * 2;
 
     F acc[N];
     for (int t = 0; t < N; ++t) acc[t] = V::zero();
@@ -130,28 +130,41 @@ void multiply_rows(const PackedMatrix& matrix, const std::byte* panel, const Qua
         if constexpr (S.has_min) {
             const F min = load_scale<V, S.wide>(scale_at + scale_bytes);
             for (int t = 0; t < N; ++t)
-                acc[t] = V::fma(min, V::all(offsets[t * blocks + b]), acc[t]);
+                acc[t] =
+                    V::fma(min, V::all(offsets[b * x.row_stride + static_cast<size_t>(t)]), acc[t]);
         }
         for (int s = 0; s < S.scales; ++s) {
             const F scale = load_scale<V, S.wide>(scale_at + s * scale_bytes);
             typename V::I dots[N];
             if constexpr (kNibbles)
-                V::template dot_u4<N>(w, codes + b * kBlock, x.columns, dots);
+                V::template dot_u4<N>(w, codes + b * kTileRows * kBlock, dots);
             else
-                V::template dot_s8<N>(w, codes + b * kBlock, x.columns, s * 8 / S.scales,
+                V::template dot_s8<N>(w, codes + b * kTileRows * kBlock, s * 8 / S.scales,
                                       (s + 1) * 8 / S.scales, dots);
             for (int t = 0; t < N; ++t) {
                 if (bias != 0) {
-                    const int32_t* sum = sums + (t * blocks + b) * 2;
+                    const int32_t* sum = sums + (b * x.row_stride + static_cast<size_t>(t)) * 2;
                     const int32_t total = S.scales == 2 ? sum[s] : sum[0] + sum[1];
                     dots[t] = V::sub_int(dots[t], V::all_int(bias * total));
                 }
-                acc[t] = V::fma(V::mul(scale, V::all(scales[t * blocks + b])), V::to_float(dots[t]),
-                                acc[t]);
+                acc[t] =
+                    V::fma(V::mul(scale, V::all(scales[b * x.row_stride + static_cast<size_t>(t)])),
+                           V::to_float(dots[t]), acc[t]);
             }
         }
     }
     for (int t = 0; t < N; ++t) V::store(out + t * kPanelRows, acc[t]);
+}
+
+/// Runs of rows that do not reach from one tile into the next.
+template <class V, class Body>
+void in_tiles(size_t begin, size_t end, Body&& body) {
+    while (begin < end) {
+        const size_t tile_end = (begin / kTileRows + 1) * kTileRows;
+        const size_t stop = tile_end < end ? tile_end : end;
+        in_runs<V::kTokens>(begin, stop, body);
+        begin = stop;
+    }
 }
 
 /// Rows for which it pays to look for outliers block by block.
@@ -164,14 +177,14 @@ void multiply_shape(const PackedMatrix& matrix, size_t panel, const QuantizedRow
     alignas(64) float sums[kRowsAtOnce * kPanelRows];
     while (end - begin >= kManyRows) {
         const size_t rows = end - begin < kRowsAtOnce ? end - begin : kRowsAtOnce;
-        in_runs<V::kTokens>(0, rows, [&]<int N>(size_t t) {
-            multiply_rows<V, S, N>(matrix, weights, x, begin + t, sums + t * kPanelRows);
+        in_tiles<V>(begin, begin + rows, [&]<int N>(size_t row) {
+            multiply_rows<V, S, N>(matrix, weights, x, row, sums + (row - begin) * kPanelRows);
         });
         finish_rows<V, S>(matrix, weights, x, begin, rows, sums, out + begin * out_stride,
                           out_stride, add);
         begin += rows;
     }
-    in_runs<V::kTokens>(begin, end, [&]<int N>(size_t row) {
+    in_tiles<V>(begin, end, [&]<int N>(size_t row) {
         multiply_rows<V, S, N>(matrix, weights, x, row, sums);
         for (size_t t = 0; t < N; ++t)
             finish<V>(

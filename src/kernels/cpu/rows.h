@@ -67,22 +67,23 @@ void quantize_block(const float* x, size_t row, size_t b, const QuantizedRows& o
     const auto stored = static_cast<uint8_t>(has_outlier ? index + 1 : 0);
     out.outliers[at] = x[index];
     out.places[row * out.place_stride() + b] = stored;
-    out.places_by_block[b * out.row_stride + row] = stored;
+    const size_t by_block = b * out.row_stride + row;
+    out.places_by_block[by_block] = stored;
 
     const float largest = has_outlier ? top.second : top.first;
     // Also false for NaN and infinity: such a row's scale says so, its codes stay in range.
     const bool usable = largest > 0.0F && largest <= 3.0e38F;
     const auto inverse = V::all(usable ? 127.0F / largest : 0.0F);
     const float scale = largest / 127.0F;
-    int8_t* codes = out.codes + row * out.columns + b * kBlock;
-    int32_t* sums = out.sums + 2 * at;
+    int8_t* codes = out.codes + out.code_at(row, b);
+    int32_t* sums = out.sums + 2 * by_block;
     for (size_t half = 0; half < 2; ++half) {
         const auto part = V::mul(V::unless_equal(parts[half], sizes[half], outlier), inverse);
         V::store_bytes(codes + 16 * half, usable ? V::round(part) : V::zero());
         sums[half] = V::sum_bytes(codes + 16 * half);
     }
-    out.scales[at] = scale;
-    out.offsets[at] = scale * static_cast<float>(sums[0] + sums[1]);
+    out.scales[by_block] = scale;
+    out.offsets[by_block] = scale * static_cast<float>(sums[0] + sums[1]);
 }
 
 template <class V>

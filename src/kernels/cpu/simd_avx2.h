@@ -115,8 +115,7 @@ struct Avx2 {
     /// Unsigned codes: at most 8 x 2 x 15 x 127 = 30,480 gathers in 16 bits, so a whole block is
     /// summed there before it is widened once.
     template <int N>
-    [[gnu::always_inline]] static void dot_u4(const uint8_t* codes, const int8_t* x, size_t stride,
-                                              I (&sums)[N]) {
+    [[gnu::always_inline]] static void dot_u4(const uint8_t* codes, const int8_t* x, I (&sums)[N]) {
         const __m256i low = _mm256_set1_epi8(15);
         __m256i lo[N], hi[N];
         for (int t = 0; t < N; ++t) lo[t] = hi[t] = _mm256_setzero_si256();
@@ -128,10 +127,10 @@ struct Avx2 {
             const __m256i a1 = _mm256_and_si256(_mm256_srli_epi16(a, 4), low);
             const __m256i b1 = _mm256_and_si256(_mm256_srli_epi16(b, 4), low);
             for (int t = 0; t < N; ++t) {
-                const __m256i x0 = four(x + t * stride + 4 * g);
+                const __m256i x0 = four(x + t * 32 + 4 * g);
                 lo[t] = _mm256_add_epi16(lo[t], _mm256_maddubs_epi16(a0, x0));
                 hi[t] = _mm256_add_epi16(hi[t], _mm256_maddubs_epi16(b0, x0));
-                const __m256i x1 = four(x + t * stride + 4 * g + 16);
+                const __m256i x1 = four(x + t * 32 + 4 * g + 16);
                 lo[t] = _mm256_add_epi16(lo[t], _mm256_maddubs_epi16(a1, x1));
                 hi[t] = _mm256_add_epi16(hi[t], _mm256_maddubs_epi16(b1, x1));
             }
@@ -145,8 +144,8 @@ struct Avx2 {
     /// 2 x 128 x 127 = 32,512. Groups [begin, end) of the block's eight.
     static constexpr int kSignedBias = 0;
     template <int N>
-    [[gnu::always_inline]] static void dot_s8(const uint8_t* codes, const int8_t* x, size_t stride,
-                                              int begin, int end, I (&sums)[N]) {
+    [[gnu::always_inline]] static void dot_s8(const uint8_t* codes, const int8_t* x, int begin,
+                                              int end, I (&sums)[N]) {
         const __m256i ones = _mm256_set1_epi16(1);
         for (int t = 0; t < N; ++t) sums[t] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
         for (int g = begin; g < end; ++g) {
@@ -155,7 +154,7 @@ struct Avx2 {
             const __m256i a_abs = _mm256_abs_epi8(a);
             const __m256i b_abs = _mm256_abs_epi8(b);
             for (int t = 0; t < N; ++t) {
-                const __m256i y = four(x + t * stride + 4 * g);
+                const __m256i y = four(x + t * 32 + 4 * g);
                 const __m256i pa = _mm256_maddubs_epi16(a_abs, _mm256_sign_epi8(y, a));
                 const __m256i pb = _mm256_maddubs_epi16(b_abs, _mm256_sign_epi8(y, b));
                 sums[t].lo = _mm256_add_epi32(sums[t].lo, _mm256_madd_epi16(pa, ones));

@@ -81,8 +81,7 @@ struct Avx512 {
     static F to_float(I a) { return _mm512_cvtepi32_ps(a); }
 
     template <int N>
-    [[gnu::always_inline]] static void dot_u4(const uint8_t* codes, const int8_t* x, size_t stride,
-                                              I (&sums)[N]) {
+    [[gnu::always_inline]] static void dot_u4(const uint8_t* codes, const int8_t* x, I (&sums)[N]) {
         const __m512i low = _mm512_set1_epi8(15);
         for (int t = 0; t < N; ++t) sums[t] = _mm512_setzero_si512();
         for (int g = 0; g < 4; ++g) {
@@ -90,8 +89,8 @@ struct Avx512 {
             const __m512i w0 = _mm512_and_si512(both, low);
             const __m512i w1 = _mm512_and_si512(_mm512_srli_epi16(both, 4), low);
             for (int t = 0; t < N; ++t) {
-                sums[t] = _mm512_dpbusd_epi32(sums[t], w0, four(x + t * stride + 4 * g));
-                sums[t] = _mm512_dpbusd_epi32(sums[t], w1, four(x + t * stride + 4 * g + 16));
+                sums[t] = _mm512_dpbusd_epi32(sums[t], w0, four(x + t * 32 + 4 * g));
+                sums[t] = _mm512_dpbusd_epi32(sums[t], w1, four(x + t * 32 + 4 * g + 16));
             }
         }
     }
@@ -99,14 +98,14 @@ struct Avx512 {
     /// The weights must be the unsigned side, so each code comes as code + 128.
     static constexpr int kSignedBias = 128;
     template <int N>
-    [[gnu::always_inline]] static void dot_s8(const uint8_t* codes, const int8_t* x, size_t stride,
-                                              int begin, int end, I (&sums)[N]) {
+    [[gnu::always_inline]] static void dot_s8(const uint8_t* codes, const int8_t* x, int begin,
+                                              int end, I (&sums)[N]) {
         const __m512i flip = _mm512_set1_epi8(static_cast<char>(0x80));
         for (int t = 0; t < N; ++t) sums[t] = _mm512_setzero_si512();
         for (int g = begin; g < end; ++g) {
             const __m512i w = _mm512_xor_si512(_mm512_loadu_si512(codes + 64 * g), flip);
             for (int t = 0; t < N; ++t)
-                sums[t] = _mm512_dpbusd_epi32(sums[t], w, four(x + t * stride + 4 * g));
+                sums[t] = _mm512_dpbusd_epi32(sums[t], w, four(x + t * 32 + 4 * g));
         }
     }
 

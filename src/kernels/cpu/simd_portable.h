@@ -128,15 +128,15 @@ struct Portable {
     }
 
     /// Products of one block of unsigned 4-bit codes (see PackedMatrix) with N activations of 32
-    /// bytes, `stride` apart, summed for each of the 16 rows.
+    /// bytes, one behind the other, summed for each of the 16 rows.
     template <int N>
-    static void dot_u4(const uint8_t* codes, const int8_t* x, size_t stride, I (&sums)[N]) {
+    static void dot_u4(const uint8_t* codes, const int8_t* x, I (&sums)[N]) {
         for (int t = 0; t < N; ++t) {
             sums[t] = {};
             for (int k = 0; k < 32; ++k)
                 for (int i = 0; i < 16; ++i) {
                     const int both = codes[k / 4 % 4 * 64 + 4 * i + k % 4];
-                    sums[t].v[i] += (k < 16 ? both & 15 : both >> 4) * x[t * stride + k];
+                    sums[t].v[i] += (k < 16 ? both & 15 : both >> 4) * x[t * 32 + k];
                 }
         }
     }
@@ -144,14 +144,13 @@ struct Portable {
     /// the sum over (code + kSignedBias) * x; the caller takes the excess off.
     static constexpr int kSignedBias = 0;
     template <int N>
-    static void dot_s8(const uint8_t* codes, const int8_t* x, size_t stride, int begin, int end,
-                       I (&sums)[N]) {
+    static void dot_s8(const uint8_t* codes, const int8_t* x, int begin, int end, I (&sums)[N]) {
         for (int t = 0; t < N; ++t) {
             sums[t] = {};
             for (int k = 4 * begin; k < 4 * end; ++k)
                 for (int i = 0; i < 16; ++i)
                     sums[t].v[i] +=
-                        static_cast<int8_t>(codes[k / 4 * 64 + 4 * i + k % 4]) * x[t * stride + k];
+                        static_cast<int8_t>(codes[k / 4 * 64 + 4 * i + k % 4]) * x[t * 32 + k];
         }
     }
 
