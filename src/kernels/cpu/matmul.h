@@ -93,17 +93,24 @@ void add_outliers_by_block(const PackedMatrix& matrix, const std::byte* panel,
     }
 }
 
+/// Rows for which it pays to look for outliers block by block.
+inline constexpr size_t kManyRows = 4;
+
 /// Up to kRowsAtOnce rows, from the sums of their blocks to the output.
 template <class V, Shape4 S>
 void finish_rows(const PackedMatrix& matrix, const std::byte* panel, const QuantizedRows& x,
                  size_t row, size_t rows, float* sums, float* out, size_t out_stride, bool add) {
-    add_outliers_by_block<V, S>(matrix, panel, x, row, rows, sums);
-    for (size_t t = 0; t < rows; ++t)
-        finish<V>(out + t * out_stride, V::load(sums + t * kPanelRows), add);
+    if (rows >= kManyRows) add_outliers_by_block<V, S>(matrix, panel, x, row, rows, sums);
+    for (size_t t = 0; t < rows; ++t) {
+        auto sum = V::load(sums + t * kPanelRows);
+        if (rows < kManyRows) sum = add_outliers<V, S>(matrix, panel, x, row + t, sum);
+        finish<V>(out + t * out_stride, sum, add);
+    }
 }
 
-/// The sums of N rows' blocks, without outliers: [row][16]. REQUIRES: the rows are of one tile.
-template <class V, Shape4 S, int N>
+/// The sums of N rows' blocks, without outliers: [row][16]. Fresh: the panel comes from memory.
+/// REQUIRES: the rows are of one tile.
+template <class V, Shape4 S, bool Fresh, int N>
 void multiply_rows(const PackedMatrix& matrix, const std::byte* panel, const QuantizedRows& x,
                    size_t row, float* out) {
     using F = typename V::F;
@@ -122,7 +129,7 @@ void multiply_rows(const PackedMatrix& matrix, const std::byte* panel, const Qua
     for (int t = 0; t < N; ++t) acc[t] = V::zero();
     const std::byte* block = panel;
     for (size_t b = 0; b < blocks; ++b, block += block_bytes) {
-        if constexpr (N == 1)
+        if constexpr (Fresh)
             for (size_t line = 0; line < block_bytes; line += 64)
                 __builtin_prefetch(block + 2048 + line);
         const auto* w = reinterpret_cast<const uint8_t*>(block);
@@ -167,31 +174,23 @@ void in_tiles(size_t begin, size_t end, Body&& body) {
     }
 }
 
-/// Rows for which it pays to look for outliers block by block.
-inline constexpr size_t kManyRows = 16;
-
 template <class V, Shape4 S>
 void multiply_shape(const PackedMatrix& matrix, size_t panel, const QuantizedRows& x, size_t begin,
                     size_t end, float* out, size_t out_stride, bool add) {
     const std::byte* weights = matrix.panel(panel);
     alignas(64) float sums[kRowsAtOnce * kPanelRows];
-    while (end - begin >= kManyRows) {
-        const size_t rows = end - begin < kRowsAtOnce ? end - begin : kRowsAtOnce;
-        in_tiles<V>(begin, begin + rows, [&]<int N>(size_t row) {
-            multiply_rows<V, S, N>(matrix, weights, x, row, sums + (row - begin) * kPanelRows);
+    for (size_t first = begin; first < end; first += kRowsAtOnce) {
+        const size_t rows = end - first < kRowsAtOnce ? end - first : kRowsAtOnce;
+        in_tiles<V>(first, first + rows, [&]<int N>(size_t row) {
+            float* to = sums + (row - first) * kPanelRows;
+            if (row == begin)
+                multiply_rows<V, S, true, N>(matrix, weights, x, row, to);
+            else
+                multiply_rows<V, S, false, N>(matrix, weights, x, row, to);
         });
-        finish_rows<V, S>(matrix, weights, x, begin, rows, sums, out + begin * out_stride,
+        finish_rows<V, S>(matrix, weights, x, first, rows, sums, out + first * out_stride,
                           out_stride, add);
-        begin += rows;
     }
-    in_tiles<V>(begin, end, [&]<int N>(size_t row) {
-        multiply_rows<V, S, N>(matrix, weights, x, row, sums);
-        for (size_t t = 0; t < N; ++t)
-            finish<V>(
-                out + (row + t) * out_stride,
-                add_outliers<V, S>(matrix, weights, x, row + t, V::load(sums + t * kPanelRows)),
-                add);
-    });
 }
 
 /// Calls `body.template operator()<S>()` with the shape that a format has.
