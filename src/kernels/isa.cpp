@@ -2,10 +2,8 @@
 
 #include <cstdlib>
 
-#if defined(__x86_64__)
+#if DUNLIN_AMX
 #include <cpuid.h>
-#endif
-#if defined(__linux__)
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
@@ -14,22 +12,20 @@ namespace dunlin {
 
 namespace {
 
-#if defined(__x86_64__)
 /// Tiles are 8 KiB of registers that the system keeps only for processes which ask for them.
 bool may_use_tiles() {
+#if DUNLIN_AMX
     constexpr unsigned kTile = 1U << 24, kTileInt8 = 1U << 25;   // CPUID 7, EDX
     constexpr long kRequestPermission = 0x1023, kTileData = 18;  // of arch_prctl
     unsigned a = 0, b = 0, c = 0, d = 0;
     if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
     if ((d & kTile) == 0 || (d & kTileInt8) == 0) return false;
-#if defined(__linux__)
     static const bool allowed = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
     return allowed;
 #else
     return false;
 #endif
 }
-#endif
 
 }  // namespace
 

@@ -4,6 +4,13 @@
 #include <string_view>
 #include <vector>
 
+// GCC takes the numbers of tiles only as literals, so its programs are without that set.
+#if defined(__x86_64__) && defined(__linux__) && defined(__clang__)
+#define DUNLIN_AMX 1
+#else
+#define DUNLIN_AMX 0
+#endif
+
 namespace dunlin {
 
 /// Instruction sets that kernels are built for, slowest first. All give the same bits.

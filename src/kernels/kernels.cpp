@@ -5,8 +5,10 @@
 namespace dunlin {
 
 const Kernels& kernels_for(Isa isa) {
-#if defined(__x86_64__)
+#if DUNLIN_AMX
     if (isa == Isa::Amx) return kAmxKernels;
+#endif
+#if defined(__x86_64__)
     if (isa == Isa::Avx512) return kAvx512Kernels;
     if (isa == Isa::Avx2) return kAvx2Kernels;
 #endif

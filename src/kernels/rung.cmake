@@ -4,8 +4,10 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
         COMPILE_OPTIONS "-O3;-mavx2;-mfma;-mf16c")
     set_source_files_properties(${CMAKE_CURRENT_LIST_DIR}/cpu/avx512.cpp PROPERTIES
         COMPILE_OPTIONS "-O3;-mavx512f;-mavx512bw;-mavx512vl;-mavx512dq;-mavx512vnni;-mfma;-mf16c")
-    set_source_files_properties(${CMAKE_CURRENT_LIST_DIR}/cpu/amx.cpp PROPERTIES
-        COMPILE_OPTIONS "-O3;-mavx512f;-mavx512bw;-mavx512vl;-mavx512dq;-mavx512vnni;-mfma;-mf16c;-mamx-tile;-mamx-int8")
+    if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")  # see isa.h
+        set_source_files_properties(${CMAKE_CURRENT_LIST_DIR}/cpu/amx.cpp PROPERTIES
+            COMPILE_OPTIONS "-O3;-mavx512f;-mavx512bw;-mavx512vl;-mavx512dq;-mavx512vnni;-mfma;-mf16c;-mamx-tile;-mamx-int8")
+    endif()
     # Without optimisation nothing is inlined, and the library's own templates are everywhere.
     if(DUNLIN_TESTS AND CMAKE_BUILD_TYPE STREQUAL "Release")
         find_package(Python3 REQUIRED COMPONENTS Interpreter)

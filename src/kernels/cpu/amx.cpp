@@ -7,7 +7,9 @@
 // of activations; 16 rows at a time then pass over the chunk with their sums in registers. What is
 // left of the rows goes to the other kernel.
 
-#if defined(__x86_64__)
+#include "kernels/isa.h"
+
+#if DUNLIN_AMX
 
 #include <algorithm>
 
