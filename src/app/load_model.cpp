@@ -94,6 +94,10 @@ Expected<ModelVocabulary> load_vocabulary(const ModelEntry& entry, const GgufFil
                                           const ChatTemplate* chat) {
     if (file.get_strings("tokenizer.ggml.tokens") == nullptr) return ModelVocabulary{};
     auto ours = tokenizer_from_gguf(file);
+    if (!ours && ours.error().code == Code::Unsupported) {
+        auto beside = tokenizer_beside(entry.path, file);
+        if (!beside || *beside != nullptr) ours = std::move(beside);
+    }
     const auto choice = choose_engine(wish, needs_of(file), stock);
     if (!choice) return std::unexpected(choice.error());
     // Where the file does not name the pre-tokenizer both guess, and there is nothing to compare.

@@ -22,7 +22,8 @@ Expected<ModelFacts> inspect_model(const ModelEntry& entry);
 Expected<EngineChoice> plan_model(const ModelEntry& entry, const EngineWish& wish,
                                   const EngineStock& stock);
 
-/// The file's tokenizer: ours, compared with llama.cpp's where that is to compute the model;
+/// The file's tokenizer: ours, or where that does not know this kind, from a tokenizer.json beside
+/// the file; compared with llama.cpp's where that is to compute the model;
 /// llama.cpp's where the two differ or ours does not know this kind. None where the file has no
 /// vocabulary. `chat`: the model's template, for the comparison, or nullptr. Errors: Unsupported,
 /// Invalid, those of choose_engine().

@@ -1,6 +1,9 @@
 #include "registry/gguf_text.h"
 
 #include <algorithm>
+#include <filesystem>
+
+#include "base/files.h"
 
 namespace dunlin {
 namespace {
@@ -57,6 +60,29 @@ Expected<std::shared_ptr<const Tokenizer>> tokenizer_from_gguf(const GgufFile& f
          .add_eos = file.get_bool("tokenizer.ggml.add_eos_token").value_or(false),
          .add_space_prefix = file.get_bool("tokenizer.ggml.add_space_prefix").value_or(true)});
     if (!made) return std::unexpected(made.error());
+    return std::shared_ptr<const Tokenizer>(std::move(*made));
+}
+
+Expected<std::shared_ptr<const Tokenizer>> tokenizer_beside(const std::string& path,
+                                                            const GgufFile& file) {
+    constexpr size_t kJsonBytesMax = size_t{256} << 20;
+    constexpr uint32_t kLookedAt = 64;
+    const auto folder = std::filesystem::path(path).parent_path();
+    const auto json = read_file(folder / "tokenizer.json", kJsonBytesMax);
+    if (!json) return std::unexpected(json.error());
+    if (!*json) return nullptr;
+    const auto config = read_file(folder / "tokenizer_config.json", kJsonBytesMax);
+    if (!config) return std::unexpected(config.error());
+    auto made = tokenizer_from_json(**json, config->value_or(""));
+    if (!made) return std::unexpected(made.error());
+    const auto* tokens = file.get_strings("tokenizer.ggml.tokens");
+    bool same = tokens != nullptr && (*made)->size() <= tokens->size();
+    for (uint32_t i = 0; same && i < kLookedAt; ++i) {
+        const size_t id = size_t{i} * (*made)->size() / kLookedAt;
+        same = (*made)->token_id((*tokens)[id]) == static_cast<TokenId>(id);
+    }
+    if (!same)
+        return fail(Code::Unsupported, "the tokenizer.json beside the file is another model's");
     return std::shared_ptr<const Tokenizer>(std::move(*made));
 }
 

@@ -10,6 +10,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include <unistd.h>
+
 #include "formats/gguf.h"
 #include "golden/golden.h"
 #include "gtest/gtest.h"
@@ -73,6 +75,32 @@ std::shared_ptr<const Tokenizer> qwen() {
                                     contents(data_folder + "/qwen2.5/tokenizer_config.json"));
     EXPECT_TRUE(made) << made.error().message;
     return made ? std::shared_ptr<const Tokenizer>(std::move(*made)) : nullptr;
+}
+
+// A file whose pre-tokenizer nobody here knows, with its publisher's tokenizer beside it.
+TEST(TextTruth, ATokenizerBesideTheFile) {
+    const std::filesystem::path folder = testing::TempDir() + "beside_" + std::to_string(getpid());
+    std::filesystem::create_directory(folder);
+    const auto file_path = folder / "model.gguf";
+    std::string bytes = contents(vocabulary_path("qwen2"));
+    const std::string key = "tokenizer.ggml.pre";
+    bytes.replace(bytes.find("qwen2", bytes.find(key)), 5, "qwenX");
+    std::ofstream(file_path, std::ios::binary) << bytes;
+    const auto file = open(file_path);
+    const auto unknown = tokenizer_from_gguf(*file);
+    ASSERT_FALSE(unknown);
+    EXPECT_EQ(unknown.error().code, Code::Unsupported);
+    EXPECT_EQ(tokenizer_beside(file_path, *file).value_or(qwen()), nullptr);
+
+    std::filesystem::copy(data_folder + "/qwen2.5/tokenizer.json", folder / "tokenizer.json");
+    const auto beside = tokenizer_beside(file_path, *file);
+    ASSERT_TRUE(beside && *beside != nullptr) << beside.error().message;
+    expect_ids(**beside, "Hello, world! 2026", *qwen()->encode("Hello, world! 2026", {}), false);
+
+    const auto other = open(vocabulary_path("llama-bpe"));
+    EXPECT_EQ(tokenizer_beside(file_path, *other).error().message,
+              "the tokenizer.json beside the file is another model's");
+    std::filesystem::remove_all(folder);
 }
 
 TEST(TextTruth, TheDefaultModel) {
