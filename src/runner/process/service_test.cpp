@@ -79,11 +79,11 @@ TEST(Service, OneThatEndedMeanwhileIsStartedAgain) {
 }
 
 TEST(Service, OneThatHangsIsEnded) {
-    const auto echo = service("echo ", 300);
+    const auto echo = service("echo ", 3000);
     const auto hung = echo->ask("hang");
     ASSERT_FALSE(hung);
     EXPECT_EQ(hung.error().code, Code::DeviceLost);
-    EXPECT_EQ(hung.error().message, "the process of the test gave no sign for 300 ms");
+    EXPECT_EQ(hung.error().message, "the process of the test gave no sign for 3000 ms");
     EXPECT_EQ(child(), 0);
     EXPECT_EQ(said(echo->ask("x")), "echo x");
 }
