@@ -83,8 +83,6 @@ int serve(const std::function<Expected<AnswerText>(std::string_view spec)>& make
 }  // namespace process
 
 struct Service::Running {
-    explicit Running(std::unique_ptr<process::Child> child, process::Shared memory)
-        : child(std::move(child)), memory(std::move(memory)) {}
     std::unique_ptr<process::Child> child;
     process::Shared memory;
 };
