@@ -33,6 +33,7 @@ SYSTEM = {
     "Vulkan": None,  # the system's loader, which such a build links
     "Threads": None,
     "GTest": None,
+    "benchmark": None,
     "Python3": None,
 }
 ALWAYS = [
