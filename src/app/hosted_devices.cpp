@@ -1,8 +1,8 @@
 #include "app/hosted_devices.h"
 
 #include "app/hosted_service.h"
+#include "app/own_process.h"
 #include "base/log.h"
-#include "json/json.h"
 
 namespace dunlin {
 namespace {
@@ -20,28 +20,21 @@ Json to_json(const LlamaCppDevice& device) {
 }
 
 LlamaCppDevice from_json(const Json& json) {
-    const auto text = [&](std::string_view name) {
-        const Json* value = json.find(name);
-        return value && value->string() ? *value->string() : std::string();
-    };
-    const auto number = [&](std::string_view name) {
-        const Json* value = json.find(name);
-        uint64_t out = 0;
-        return value && value->to_uint64(out) ? out : 0;
-    };
     const Json* is_gpu = json.find("is_gpu");
-    return {.name = text("name"),
-            .kind = text("kind"),
-            .description = text("description"),
+    return {.name = own_text(json, "name"),
+            .kind = own_text(json, "kind"),
+            .description = own_text(json, "description"),
             .is_gpu = is_gpu && is_gpu->boolean() && *is_gpu->boolean(),
-            .memory_bytes_free = number("free"),
-            .memory_bytes_total = number("total"),
-            .library_name = text("library_name")};
+            .memory_bytes_free = own_number(json, "free"),
+            .memory_bytes_total = own_number(json, "total"),
+            .library_name = own_text(json, "library_name")};
 }
 
 Expected<std::vector<LlamaCppDevice>> ask_for_devices() {
-    const auto answer =
-        make_hosted_service("devices", "", "the look for devices", kDevicesPatienceMs)->ask("");
+    const auto service =
+        make_hosted_service("devices", "", "the look for devices", kDevicesPatienceMs);
+    if (!service) return std::unexpected(service.error());
+    const auto answer = (*service)->ask("");
     if (!answer) return std::unexpected(answer.error());
     const auto json = read_json(*answer);
     if (!json) return std::unexpected(json.error());

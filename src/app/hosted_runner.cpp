@@ -1,45 +1,31 @@
 #include "app/hosted_runner.h"
 
 #include <chrono>
-#include <limits>
 #include <thread>
 
 #include "app/fake_model.h"
-#include "base/log.h"
-#include "json/json.h"
+#include "app/own_process.h"
+#include "base/checked.h"
 #include "runner/process/host.h"
-#include "runner/process/process_runner.h"
 
 namespace dunlin {
 namespace {
 
 Expected<std::unique_ptr<Runner>> make_process(Json spec, std::string name) {
-    spec.set("log_level", static_cast<uint32_t>(log_level()));
-    auto text = write_json(spec);
-    if (!text) return std::unexpected(text.error());
-    return make_process_runner({.command = {"/proc/self/exe", std::string(kHostRunner)},
-                                .spec = std::move(*text),
-                                .name = std::move(name)});
+    const auto settings = own_process(kHostRunner, std::move(spec), std::move(name));
+    if (!settings) return std::unexpected(settings.error());
+    return make_process_runner(*settings);
 }
 
-/// A number of our own spec; 0 where there is none.
+/// 0 where there is none.
 uint32_t number(const Json& spec, std::string_view name) {
-    const Json* value = spec.find(name);
-    uint64_t out = 0;
-    return value && value->to_uint64(out) && out <= std::numeric_limits<uint32_t>::max()
-               ? static_cast<uint32_t>(out)
-               : 0;
-}
-std::string text(const Json& spec, std::string_view name) {
-    const Json* value = spec.find(name);
-    return value && value->string() ? *value->string() : std::string();
+    return checked_cast<uint32_t>(own_number(spec, name)).value_or(0);
 }
 
 Expected<std::unique_ptr<Runner>> make(std::string_view text_of_spec) {
-    const auto spec = read_json(text_of_spec);
+    const auto spec = read_own_spec(text_of_spec);
     if (!spec) return std::unexpected(spec.error());
-    set_log_level(static_cast<LogLevel>(number(*spec, "log_level")));
-    if (const std::string fake = text(*spec, "fake"); !fake.empty()) {
+    if (const std::string fake = own_text(*spec, "fake"); !fake.empty()) {
         const auto model = parse_fake_model(fake);
         if (!model) return std::unexpected(model.error());
         std::this_thread::sleep_for(std::chrono::milliseconds(model->load_ms));
@@ -53,9 +39,9 @@ Expected<std::unique_ptr<Runner>> make(std::string_view text_of_spec) {
         .context_tokens_max = number(*spec, "context_tokens_max"),
         .flash_attention = static_cast<FlashAttention>(number(*spec, "flash_attention")),
         .kv_type = static_cast<KvType>(number(*spec, "kv_type")),
-        .device = text(*spec, "device")};
+        .device = own_text(*spec, "device")};
     if (spec->find("device_layers")) settings.device_layers = number(*spec, "device_layers");
-    return make_llamacpp_runner(text(*spec, "path"), settings);
+    return make_llamacpp_runner(own_text(*spec, "path"), settings);
 }
 
 }  // namespace

@@ -2,9 +2,7 @@
 
 #include "app/hosted_devices.h"
 #include "app/hosted_tokenizer.h"
-#include "base/check.h"
-#include "base/log.h"
-#include "json/json.h"
+#include "app/own_process.h"
 
 namespace dunlin {
 namespace {
@@ -15,13 +13,10 @@ constexpr struct {
 } kServices[] = {{"devices", answer_for_devices}, {"vocabulary", answer_for_vocabulary}};
 
 Expected<AnswerText> make_answer(std::string_view text_of_spec) {
-    const auto spec = read_json(text_of_spec);
+    const auto spec = read_own_spec(text_of_spec);
     if (!spec) return std::unexpected(spec.error());
-    const Json* kind = spec->find("kind");
-    const Json* about = spec->find("about");
-    if (kind && kind->string() && about && about->string())
-        for (const auto& service : kServices)
-            if (service.kind == *kind->string()) return service.make(*about->string());
+    for (const auto& service : kServices)
+        if (service.kind == own_text(*spec, "kind")) return service.make(own_text(*spec, "about"));
     return fail(Code::Internal, "there is no such service");
 }
 
@@ -31,15 +26,13 @@ int host_service_of_parent() {
     return host_service(make_answer);
 }
 
-std::unique_ptr<Service> make_hosted_service(const std::string& kind, const std::string& about,
-                                             const std::string& name, uint32_t patience_ms) {
-    auto spec = write_json(Json::Object{{"kind", kind}, {"about", about}});
-    CHECK(spec);
-    return std::make_unique<Service>(
-        ProcessSettings{.command = {"/proc/self/exe", std::string(kHostService)},
-                        .spec = std::move(*spec),
-                        .name = name},
-        patience_ms);
+Expected<std::unique_ptr<Service>> make_hosted_service(const std::string& kind,
+                                                       const std::string& about,
+                                                       const std::string& name,
+                                                       uint32_t patience_ms) {
+    auto settings = own_process(kHostService, Json::Object{{"kind", kind}, {"about", about}}, name);
+    if (!settings) return std::unexpected(settings.error());
+    return std::make_unique<Service>(std::move(*settings), patience_ms);
 }
 
 }  // namespace dunlin

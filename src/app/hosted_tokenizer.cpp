@@ -145,9 +145,10 @@ class HostedTokenizer final : public Tokenizer {
 Expected<ModelVocabulary> hosted_vocabulary(const std::string& path) {
     auto service =
         make_hosted_service("vocabulary", path, "llama.cpp's tokenizer", kVocabularyPatienceMs);
-    auto answer = service->ask("v");
+    if (!service) return std::unexpected(service.error());
+    auto answer = (*service)->ask("v");
     if (!answer) return std::unexpected(answer.error());
-    const auto made = HostedTokenizer::read(std::move(*answer), std::move(service));
+    const auto made = HostedTokenizer::read(std::move(*answer), std::move(*service));
     if (made == nullptr) return fail(Code::Internal, "llama.cpp's vocabulary makes no sense");
     return ModelVocabulary{made, made->end_tokens()};
 }

@@ -176,10 +176,10 @@ template <Shape4 S>
 void multiply_tiles(const PackedMatrix& matrix, size_t panel, const QuantizedRows& x, size_t begin,
                     size_t end, float* out, size_t out_stride, bool add) {
     // Whole tiles of rows; what is before or behind goes to the other kernel.
-    const size_t first = round_up(begin, kTileRows);
-    const size_t whole = first < end ? end / kTileRows * kTileRows : first;
+    const size_t first = std::min(round_up(begin, kTileRows), end);
+    const size_t whole = first + (end - first) / kTileRows * kTileRows;
+    multiply_shape<Avx512, S>(matrix, panel, x, begin, first, out, out_stride, add);
     if (whole > first) {
-        multiply_shape<Avx512, S>(matrix, panel, x, begin, first, out, out_stride, add);
         // A library on this thread may have shapes of its own that it has set once and for all.
         alignas(64) std::byte others[64];
         _tile_storeconfig(others);
@@ -189,8 +189,7 @@ void multiply_tiles(const PackedMatrix& matrix, size_t panel, const QuantizedRow
                                   out + row * out_stride, out_stride, add);
         _tile_loadconfig(others);  // none are the state in which nothing is kept for a thread
     }
-    multiply_shape<Avx512, S>(matrix, panel, x, whole > first ? whole : begin, end, out, out_stride,
-                              add);
+    multiply_shape<Avx512, S>(matrix, panel, x, whole, end, out, out_stride, add);
 }
 
 void multiply_quantized_amx(const PackedMatrix& matrix, size_t panel, const QuantizedRows& x,

@@ -5,6 +5,8 @@
 
 #include <immintrin.h>
 
+#include "kernels/cpu/sum_bytes.h"
+
 namespace dunlin {
 
 /// 16 floats in one register, and VNNI's byte products. See simd_portable.h for the meanings.
@@ -67,13 +69,7 @@ struct Avx512 {
         const __m512i bytes = _mm512_loadu_si512(p);
         return _mm512_test_epi8_mask(bytes, bytes);
     }
-    static int32_t sum_bytes(const int8_t* p) {
-        const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-        const __m128i pairs = _mm_maddubs_epi16(_mm_set1_epi8(1), codes);
-        __m128i fours = _mm_madd_epi16(pairs, _mm_set1_epi16(1));
-        fours = _mm_add_epi32(fours, _mm_shuffle_epi32(fours, 0x4e));
-        return _mm_cvtsi128_si32(_mm_add_epi32(fours, _mm_shuffle_epi32(fours, 0xb1)));
-    }
+    static int32_t sum_bytes(const int8_t* p) { return sum_16_bytes<Avx512>(p); }
 
     using I = __m512i;
     static I all_int(int32_t x) { return _mm512_set1_epi32(x); }
