@@ -13,14 +13,12 @@ void pause() {
 #endif
 }
 
-/// Returns when `value` is no longer `old`. About 50 us of spinning, then asleep.
-void wait_while(const std::atomic<uint32_t>& value, uint32_t old) {
-    constexpr int kSpins = 2000;
-    for (int i = 0; i < kSpins; ++i) {
-        if (value.load(std::memory_order_acquire) != old) return;
-        pause();
-    }
-    while (value.load(std::memory_order_acquire) == old) value.wait(old);
+/// Changes `value` and wakes who sleeps on it. Sequentially consistent, for notify_all() looks for
+/// sleepers first: a weaker store may still be on its way when it looks, while a sleeper that it
+/// does not see goes to sleep on the old value, for good.
+void publish(std::atomic<uint32_t>& value, uint32_t now) {
+    value.store(now, std::memory_order_seq_cst);
+    value.notify_all();
 }
 
 }  // namespace
@@ -40,15 +38,14 @@ bool Worker::arrive() {
 void Worker::release(uint32_t phase) {
     team_.arrived_.store(0, std::memory_order_relaxed);
     team_.ticket_.store(0, std::memory_order_relaxed);
-    team_.phase_.store(phase, std::memory_order_release);
-    team_.phase_.notify_all();
+    publish(team_.phase_, phase);
 }
 
 void Worker::wait(uint32_t phase) {
-    wait_while(team_.phase_, phase);
+    team_.wait_while(team_.phase_, phase);
 }
 
-Team::Team(uint32_t threads) : size_(threads), leader_(*this, 0) {
+Team::Team(uint32_t threads, uint32_t spins) : size_(threads), spins_(spins), leader_(*this, 0) {
     CHECK(threads >= 1);
     for (uint32_t rank = 1; rank < threads; ++rank)
         threads_.emplace_back([this, rank] { serve(rank); });
@@ -56,16 +53,23 @@ Team::Team(uint32_t threads) : size_(threads), leader_(*this, 0) {
 
 Team::~Team() {
     stopping_.store(true, std::memory_order_release);
-    round_.fetch_add(1, std::memory_order_release);
-    round_.notify_all();
+    publish(round_, round_ + 1);
 }
 
 void Team::run(const std::function<void(Worker&)>& work) {
     work_ = &work;
-    round_.fetch_add(1, std::memory_order_release);
-    round_.notify_all();
+    publish(round_, round_ + 1);
     work(leader_);
     leader_.barrier();  // nobody is still inside `work` when it goes out of scope
+}
+
+/// Returns when `value` is no longer `old`.
+void Team::wait_while(const std::atomic<uint32_t>& value, uint32_t old) const {
+    for (uint32_t i = 0; i < spins_; ++i) {
+        if (value.load(std::memory_order_acquire) != old) return;
+        pause();
+    }
+    while (value.load(std::memory_order_acquire) == old) value.wait(old);
 }
 
 void Team::serve(uint32_t rank) {

@@ -63,8 +63,9 @@ class Worker {
 /// run() belongs to one thread at a time; that thread is rank 0.
 class Team {
  public:
-    /// `threads` >= 1, the caller's own included.
-    explicit Team(uint32_t threads);
+    /// `threads` >= 1, the caller's own included. `spins`: how often one that waits looks again
+    /// before it sleeps; by default about 50 us.
+    explicit Team(uint32_t threads, uint32_t spins = 2000);
     ~Team();
     Team(const Team&) = delete;
     Team& operator=(const Team&) = delete;
@@ -75,8 +76,10 @@ class Team {
  private:
     friend class Worker;
     void serve(uint32_t rank);
+    void wait_while(const std::atomic<uint32_t>& value, uint32_t old) const;
 
     const uint32_t size_;
+    const uint32_t spins_;
     Worker leader_;
     const std::function<void(Worker&)>* work_ = nullptr;
     std::atomic<uint32_t> round_{0};    // grows when there is work

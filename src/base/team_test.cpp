@@ -1,7 +1,11 @@
 #include "base/team.h"
 
+#include <atomic>
+#include <chrono>
 #include <numeric>
+#include <thread>
 
+#include "base/check.h"
 #include "gtest/gtest.h"
 
 namespace dunlin {
@@ -26,6 +30,53 @@ TEST(Team, EveryIndexIsDoneOnceAndBarriersOrderPhases) {
             ASSERT_EQ(std::accumulate(second.begin(), second.end(), 0), 101);
         }
     }
+}
+
+/// Ends the program where the count that it watches stands still: who hangs cannot say so itself.
+class Watchdog {
+ public:
+    explicit Watchdog(const std::atomic<uint64_t>& count)
+        : thread_([&count](const std::stop_token& stop) {
+              for (uint64_t last = 0; !stop.stop_requested(); last = count) {
+                  for (int i = 0; i < 200 && !stop.stop_requested() && count == last; ++i)
+                      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+                  CHECK(stop.stop_requested() || count != last);
+              }
+          }) {}
+
+ private:
+    std::jthread thread_;
+};
+
+// One goes to sleep just as the other opens the barrier, whose store waits behind others that miss
+// the caches: the moment in which a wake-up can be lost. It takes up to a million tries.
+TEST(Team, NobodySleepsThroughTheOpeningOfABarrier) {
+    using Clock = std::chrono::steady_clock;
+    const auto end = Clock::now() + std::chrono::seconds(8);
+    std::atomic<uint64_t> barriers = 0;
+    std::atomic<uint64_t> awake = 0;
+    std::atomic<bool> enough = false;
+    std::vector<uint8_t> memory(256U << 20U);
+    Team team(2, 0);
+    const Watchdog watchdog(barriers);
+    team.run([&](Worker& worker) {
+        uint32_t random = worker.rank() + 1;
+        const auto next = [&] { return (random = random * 1664525 + 1013904223) >> 8U; };
+        for (uint64_t round = 1;; ++round) {
+            if (worker.rank() == 0) enough = Clock::now() > end;
+            ++awake;  // waking takes longer than the moment lasts: both start when both are awake
+            while (awake < 2 * round) std::this_thread::yield();
+            if (enough) return;
+            for (uint32_t delay = next() % 2000; delay > 0; --delay)
+                std::atomic_signal_fence(std::memory_order_seq_cst);
+            worker.barrier([&] {
+                // Nothing here may wait for the stores.
+                barriers.store(round, std::memory_order_relaxed);
+                for (int store = 0; store < 8; ++store) memory[next() % memory.size()] = 1;
+            });
+        }
+    });
+    EXPECT_GT(barriers, 0U);
 }
 
 }  // namespace
