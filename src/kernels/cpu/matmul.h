@@ -218,10 +218,10 @@ void multiply_shape(const PackedMatrix& matrix, size_t panel, const QuantizedRow
         const size_t rows = std::min(kRowsAtOnce, end - first);
         alignas(64) float sums[kRowsAtOnce * kPanelRows];
         std::fill_n(sums, rows * kPanelRows, 0.0F);
-        if (kSpreads && rows >= kSpreadRows) {
-            if constexpr (kSpreads)
-                multiply_spread<V, S>(matrix, weights, x, first, first + rows, sums);
-        } else {
+        const bool spread = kSpreads && rows >= kSpreadRows;
+        if constexpr (kSpreads)
+            if (spread) multiply_spread<V, S>(matrix, weights, x, first, first + rows, sums);
+        if (!spread)
             in_tiles<V>(first, first + rows, [&]<int N>(size_t row) {
                 float* to = sums + (row - first) * kPanelRows;
                 if (row == begin)
@@ -229,7 +229,6 @@ void multiply_shape(const PackedMatrix& matrix, size_t panel, const QuantizedRow
                 else
                     add_blocks<V, S, false, false, N>(matrix.format(), whole, x, row, to);
             });
-        }
         finish_rows<V, S>(matrix, weights, x, first, rows, sums, out + first * out_stride,
                           out_stride, add);
     }
