@@ -142,7 +142,7 @@ struct Avx2 {
     [[gnu::always_inline]] static void dot_u8(const uint8_t* codes, const int8_t* x, I (&sums)[N]) {
         __m256i lo[N], hi[N];
         for (int t = 0; t < N; ++t) lo[t] = hi[t] = _mm256_setzero_si256();
-#pragma clang loop unroll(disable)
+#pragma GCC unroll 1
         for (int g = 0; g < 8; ++g) {
             const __m256i a = load_int(codes + 64 * g);
             const __m256i b = load_int(codes + 64 * g + 32);
