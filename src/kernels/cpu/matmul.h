@@ -5,7 +5,6 @@
 
 #pragma once
 
-#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -109,58 +108,48 @@ void finish_rows(const PackedMatrix& matrix, const std::byte* panel, const Quant
     }
 }
 
-/// Blocks [first, first + count) of a panel. Spread: its codes are 4-bit ones, and stand at `codes`
-/// with a byte for each, 512 bytes a block.
-struct PanelChunk {
-    const std::byte* panel;  // its first block
-    size_t first, count;
-    const uint8_t* codes;
-};
-
-/// Adds N rows' products with the blocks of a chunk, without outliers, to their sums, [row][16].
-/// Fresh: the panel comes from memory.
+/// The sums of N rows' blocks, without outliers: [row][16]. Fresh: the panel comes from memory.
 /// REQUIRES: the rows are of one tile.
-template <class V, Shape4 S, bool Fresh, bool Spread, int N>
-void add_blocks(const PackedFormat& format, const PanelChunk& chunk, const QuantizedRows& x,
-                size_t row, float* to) {
+template <class V, Shape4 S, bool Fresh, int N>
+void multiply_rows(const PackedMatrix& matrix, const std::byte* panel, const QuantizedRows& x,
+                   size_t row, float* out) {
     using F = typename V::F;
     constexpr bool kNibbles = S.codes == PackedFormat::Codes::U4;
-    const size_t block_bytes = format.block_bytes();
-    const size_t scale_bytes = format.scale_bytes();
-    constexpr bool kBiased = kNibbles ? !S.has_min : V::kSignedBias != 0;
-    const int bias = kNibbles ? format.zero : V::kSignedBias;
-    const int8_t* codes = x.codes + x.code_at(row, chunk.first);
-    const float* scales = x.scales + chunk.first * x.row_stride + row;
-    const float* offsets = x.offsets + chunk.first * x.row_stride + row;
-    const int32_t* sums = x.sums + (chunk.first * x.row_stride + row) * 2;
+    const size_t blocks = x.blocks();
+    const size_t block_bytes = matrix.format().block_bytes();
+    const size_t code_bytes = matrix.format().code_bytes();
+    const size_t scale_bytes = matrix.format().scale_bytes();
+    const int bias = kNibbles ? matrix.format().zero : V::kSignedBias;
+    const int8_t* codes = x.codes + x.code_at(row, 0);
+    const float* scales = x.scales + row;
+    const float* offsets = x.offsets + row;
+    const int32_t* sums = x.sums + row * 2;
 
     F acc[N];
-    for (int t = 0; t < N; ++t) acc[t] = V::load(to + t * kPanelRows);
-    const std::byte* block = chunk.panel;
-    for (size_t b = 0; b < chunk.count; ++b, block += block_bytes) {
+    for (int t = 0; t < N; ++t) acc[t] = V::zero();
+    const std::byte* block = panel;
+    for (size_t b = 0; b < blocks; ++b, block += block_bytes) {
         if constexpr (Fresh)
             for (size_t line = 0; line < block_bytes; line += 64)
                 __builtin_prefetch(block + 2048 + line);
         const auto* w = reinterpret_cast<const uint8_t*>(block);
-        const std::byte* scale_at = block + format.code_bytes();
+        const std::byte* scale_at = block + code_bytes;
         if constexpr (S.has_min) {
-            const F min = load_scale<V, S.wide>(scale_at + S.scales * scale_bytes);
+            const F min = load_scale<V, S.wide>(scale_at + scale_bytes);
             for (int t = 0; t < N; ++t)
                 acc[t] =
                     V::fma(min, V::all(offsets[b * x.row_stride + static_cast<size_t>(t)]), acc[t]);
         }
         for (int s = 0; s < S.scales; ++s) {
             const F scale = load_scale<V, S.wide>(scale_at + s * scale_bytes);
-            const int8_t* x_codes = codes + b * kTileRows * kBlock;
             typename V::I dots[N];
-            if constexpr (Spread)
-                V::template dot_u8<N>(chunk.codes + b * kBlock * kPanelRows, x_codes, dots);
-            else if constexpr (kNibbles)
-                V::template dot_u4<N>(w, x_codes, dots);
+            if constexpr (kNibbles)
+                V::template dot_u4<N>(w, codes + b * kTileRows * kBlock, dots);
             else
-                V::template dot_s8<N>(w, x_codes, s * 8 / S.scales, (s + 1) * 8 / S.scales, dots);
+                V::template dot_s8<N>(w, codes + b * kTileRows * kBlock, s * 8 / S.scales,
+                                      (s + 1) * 8 / S.scales, dots);
             for (int t = 0; t < N; ++t) {
-                if constexpr (kBiased) {
+                if (bias != 0) {
                     const int32_t* sum = sums + (b * x.row_stride + static_cast<size_t>(t)) * 2;
                     const int32_t total = S.scales == 2 ? sum[s] : sum[0] + sum[1];
                     dots[t] = V::sub_int(dots[t], V::all_int(bias * total));
@@ -171,7 +160,7 @@ void add_blocks(const PackedFormat& format, const PanelChunk& chunk, const Quant
             }
         }
     }
-    for (int t = 0; t < N; ++t) V::store(to + t * kPanelRows, acc[t]);
+    for (int t = 0; t < N; ++t) V::store(out + t * kPanelRows, acc[t]);
 }
 
 /// Runs of rows that do not reach from one tile into the next.
@@ -185,50 +174,20 @@ void in_tiles(size_t begin, size_t end, Body&& body) {
     }
 }
 
-/// Rows for which it pays to spread 4-bit codes out once, and how many blocks of them the first
-/// cache holds beside the activations.
-inline constexpr size_t kSpreadRows = 12, kSpreadBlocks = 48;
-
-/// Adds rows [begin, end)'s products with a panel, without outliers, to their sums, [row][16].
-template <class V, Shape4 S>
-void multiply_spread(const PackedMatrix& matrix, const std::byte* panel, const QuantizedRows& x,
-                     size_t begin, size_t end, float* sums) {
-    const size_t block_bytes = matrix.format().block_bytes();
-    alignas(64) uint8_t codes[kSpreadBlocks * kBlock * kPanelRows];
-    for (PanelChunk chunk{panel, 0, 0, codes}; chunk.first < x.blocks();
-         chunk.panel += chunk.count * block_bytes, chunk.first += chunk.count) {
-        chunk.count = std::min(kSpreadBlocks, x.blocks() - chunk.first);
-        for (size_t b = 0; b < chunk.count; ++b)
-            V::spread(reinterpret_cast<const uint8_t*>(chunk.panel + b * block_bytes),
-                      codes + b * kBlock * kPanelRows);
-        in_tiles<V>(begin, end, [&]<int N>(size_t row) {
-            add_blocks<V, S, false, true, N>(matrix.format(), chunk, x, row,
-                                             sums + (row - begin) * kPanelRows);
-        });
-    }
-}
-
 template <class V, Shape4 S>
 void multiply_shape(const PackedMatrix& matrix, size_t panel, const QuantizedRows& x, size_t begin,
                     size_t end, float* out, size_t out_stride, bool add) {
-    constexpr bool kSpreads = V::kSpreads && S.codes == PackedFormat::Codes::U4;
     const std::byte* weights = matrix.panel(panel);
-    const PanelChunk whole{weights, 0, x.blocks(), nullptr};
+    alignas(64) float sums[kRowsAtOnce * kPanelRows];
     for (size_t first = begin; first < end; first += kRowsAtOnce) {
-        const size_t rows = std::min(kRowsAtOnce, end - first);
-        alignas(64) float sums[kRowsAtOnce * kPanelRows];
-        std::fill_n(sums, rows * kPanelRows, 0.0F);
-        const bool spread = kSpreads && rows >= kSpreadRows;
-        if constexpr (kSpreads)
-            if (spread) multiply_spread<V, S>(matrix, weights, x, first, first + rows, sums);
-        if (!spread)
-            in_tiles<V>(first, first + rows, [&]<int N>(size_t row) {
-                float* to = sums + (row - first) * kPanelRows;
-                if (row == begin)
-                    add_blocks<V, S, true, false, N>(matrix.format(), whole, x, row, to);
-                else
-                    add_blocks<V, S, false, false, N>(matrix.format(), whole, x, row, to);
-            });
+        const size_t rows = end - first < kRowsAtOnce ? end - first : kRowsAtOnce;
+        in_tiles<V>(first, first + rows, [&]<int N>(size_t row) {
+            float* to = sums + (row - first) * kPanelRows;
+            if (row == begin)
+                multiply_rows<V, S, true, N>(matrix, weights, x, row, to);
+            else
+                multiply_rows<V, S, false, N>(matrix, weights, x, row, to);
+        });
         finish_rows<V, S>(matrix, weights, x, first, rows, sums, out + first * out_stride,
                           out_stride, add);
     }

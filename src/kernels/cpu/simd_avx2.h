@@ -136,35 +136,6 @@ struct Avx2 {
             sums[t] = {_mm256_madd_epi16(lo[t], ones), _mm256_madd_epi16(hi[t], ones)};
     }
 
-    /// The same for codes that spread() has given a byte each.
-    static constexpr bool kSpreads = true;
-    template <int N>
-    [[gnu::always_inline]] static void dot_u8(const uint8_t* codes, const int8_t* x, I (&sums)[N]) {
-        __m256i lo[N], hi[N];
-        for (int t = 0; t < N; ++t) lo[t] = hi[t] = _mm256_setzero_si256();
-#pragma GCC unroll 1
-        for (int g = 0; g < 8; ++g) {
-            const __m256i a = load_int(codes + 64 * g);
-            const __m256i b = load_int(codes + 64 * g + 32);
-            for (int t = 0; t < N; ++t) {
-                const __m256i y = four(x + t * 32 + 4 * g);
-                lo[t] = _mm256_add_epi16(lo[t], _mm256_maddubs_epi16(a, y));
-                hi[t] = _mm256_add_epi16(hi[t], _mm256_maddubs_epi16(b, y));
-            }
-        }
-        const __m256i ones = _mm256_set1_epi16(1);
-        for (int t = 0; t < N; ++t)
-            sums[t] = {_mm256_madd_epi16(lo[t], ones), _mm256_madd_epi16(hi[t], ones)};
-    }
-    static void spread(const uint8_t* codes, uint8_t* to) {
-        const __m256i low = _mm256_set1_epi8(15);
-        for (int at = 0; at < 256; at += 32) {
-            const __m256i both = load_int(codes + at);
-            store_int(to + at, _mm256_and_si256(both, low));
-            store_int(to + at + 256, _mm256_and_si256(_mm256_srli_epi16(both, 4), low));
-        }
-    }
-
     /// Signed codes: |code| times the activation with the code's sign; a pair is at most
     /// 2 x 128 x 127 = 32,512. Groups [begin, end) of the block's eight.
     static constexpr int kSignedBias = 0;
@@ -210,9 +181,6 @@ struct Avx2 {
     }
     static __m256i load_int(const uint8_t* p) {
         return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-    }
-    static void store_int(uint8_t* p, __m256i a) {
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a);
     }
     static __m256i four(const int8_t* p) {
         return _mm256_castps_si256(_mm256_broadcast_ss(reinterpret_cast<const float*>(p)));

@@ -91,7 +91,6 @@ struct Avx512 {
         }
     }
 
-    static constexpr bool kSpreads = false;
     /// The weights must be the unsigned side, so each code comes as code + 128.
     static constexpr int kSignedBias = 128;
     template <int N>

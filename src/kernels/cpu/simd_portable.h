@@ -140,9 +140,6 @@ struct Portable {
                 }
         }
     }
-    /// Whether many rows want 4-bit codes spread out to bytes first; then there are spread(codes,
-    /// to) and dot_u8, the same as dot_u4 on such bytes.
-    static constexpr bool kSpreads = false;
     /// The same for signed bytes, over the groups of four columns [begin, end) of the eight. Gives
     /// the sum over (code + kSignedBias) * x; the caller takes the excess off.
     static constexpr int kSignedBias = 0;
