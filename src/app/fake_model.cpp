@@ -38,10 +38,10 @@ Expected<FakeModel> parse_fake_model(std::string_view path) {
             (take("blocks", runner.blocks) || take("sequences_max", runner.sequences_max) ||
              take("sequence_tokens_max", runner.sequence_tokens_max) ||
              take("step_tokens_max", runner.step_tokens_max) || take("step_us", runner.step_us) ||
-             take("token_us", runner.token_us) || take("fail_at_step", runner.fail_at_step) ||
-             take("nan_at_step", runner.nan_at_step) || take("hang_at_step", runner.hang_at_step) ||
-             take("load_ms", fake.load_ms) || take("fail_load", fake.fail_load) ||
-             take("hosted", fake.hosted));
+             take("token_us", runner.token_us) || take("surprise_every", runner.surprise_every) ||
+             take("fail_at_step", runner.fail_at_step) || take("nan_at_step", runner.nan_at_step) ||
+             take("hang_at_step", runner.hang_at_step) || take("load_ms", fake.load_ms) ||
+             take("fail_load", fake.fail_load) || take("hosted", fake.hosted));
         if (!known)
             return fail(Code::Invalid, "the fake model has no setting '" + std::string(part) + "'");
     }

@@ -37,7 +37,8 @@ class LocalEngine final : public Engine {
           clock_(clock),
           metrics_(metrics),
           scheduler_(*runner_,
-                     StepPace(settings_.slice_ratio, uint64_t{settings_.step_ms_max} * 1000)),
+                     StepPace(settings_.slice_ratio, uint64_t{settings_.step_ms_max} * 1000),
+                     settings_.draft_tokens_max),
           thread_([this](std::stop_token stop) { run(stop); }) {}
 
     ~LocalEngine() override {
@@ -68,7 +69,8 @@ class LocalEngine final : public Engine {
     void end_cancelled_and_late();
     bool step();
     void tell_positions();
-    void accept(Sequence& sequence, const Output& output, int64_t now);
+    bool accept(const Scheduler::Row& row, std::span<const Output> outputs, int64_t now);
+    void add_token(Sequence& sequence, const Output& output, int64_t now);
     void finish(Sequence* sequence, const Finished& finished);
     void fail_answer(std::shared_ptr<Answer> answer, const Error& error, Keep keep);
     void fail_all(const Error& error);
@@ -82,6 +84,11 @@ class LocalEngine final : public Engine {
     }
     Histogram& histogram(std::string_view name, std::string_view help) {
         return metrics_.histogram(name, help, {{"model", settings_.model}});
+    }
+    Counter& drafts(const char* kind) {
+        return metrics_.counter("dunlin_draft_tokens_total",
+                                "Guessed tokens: computed along, and of these the right ones",
+                                {{"model", settings_.model}, {"kind", kind}});
     }
     Counter& tokens(const char* kind) {
         return metrics_.counter("dunlin_tokens_total", "Tokens by kind",
@@ -103,6 +110,8 @@ class LocalEngine final : public Engine {
         histogram("dunlin_inter_token_seconds", "Time between two tokens of one answer");
     Histogram& inference_seconds_ =
         histogram("dunlin_inference_duration_seconds", "Time from arrival to the end of an answer");
+    Counter& drafted_ = drafts("drafted");
+    Counter& accepted_ = drafts("accepted");
     Scheduler scheduler_;  // the engine thread's alone
 
     mutable std::mutex mutex_;  // guards what follows
@@ -258,15 +267,12 @@ bool LocalEngine::step() {
     }
     scheduler_.note(rows, done->compute_us);
     const int64_t now = clock_.now_us();
-    size_t next_output = 0;
+    auto outputs = done->outputs;
     std::vector<std::shared_ptr<Answer>> broken;
     for (const auto& row : rows) {
-        if (row.span.outputs == 0) continue;
-        const Output& output = done->outputs[next_output++];
-        if (output.finite)
-            accept(*row.sequence, output, now);
-        else
-            broken.push_back(row.sequence->shared_answer());
+        const auto own = outputs.first(row.span.outputs);
+        outputs = outputs.subspan(own.size());
+        if (!own.empty() && !accept(row, own, now)) broken.push_back(row.sequence->shared_answer());
     }
     for (const auto& answer : broken)
         fail_answer(answer, {Code::Internal, "the model gave a number that is not finite"},
@@ -292,10 +298,31 @@ void LocalEngine::tell_positions() {
     }
 }
 
-void LocalEngine::accept(Sequence& sequence, const Output& output, int64_t now) {
+/// Samples the outputs in order, as far as the row's guesses were right. False where one of these
+/// is not finite.
+bool LocalEngine::accept(const Scheduler::Row& row, std::span<const Output> outputs, int64_t now) {
+    Sequence& sequence = *row.sequence;
+    if (sequence.answer().request->answer_tokens_max == 0) {
+        if (!outputs[0].finite) return false;
+        finish(&sequence, {sequence.choice(), End::Length, {}});
+        return true;
+    }
+    uint32_t sampled = 0;
+    do {
+        if (!outputs[sampled].finite) return false;
+        add_token(sequence, outputs[sampled], now);
+    } while (!sequence.finished() && row.continues(sampled++));
+    const uint32_t right = scheduler_.settle(row);
+    if (row.drafted() > 0) {
+        drafted_.add(row.drafted());
+        accepted_.add(right);
+    }
+    if (sequence.finished()) finish(&sequence, Finished(*sequence.finished()));
+    return true;
+}
+
+void LocalEngine::add_token(Sequence& sequence, const Output& output, int64_t now) {
     Answer& answer = sequence.answer();
-    if (answer.request->answer_tokens_max == 0)
-        return finish(&sequence, {sequence.choice(), End::Length, {}});
     if (answer.first_token_us == 0) {
         answer.first_token_us = now;
         answer.timings.prefill_ms = ms(now - answer.started_us);
@@ -307,7 +334,7 @@ void LocalEngine::accept(Sequence& sequence, const Output& output, int64_t now) 
     answer.last_token_us = now;
     ++answer.usage.completion_tokens;
     sequence.accept(output.logits, settings_.end_tokens);
-    if (sequence.finished()) return finish(&sequence, Finished(*sequence.finished()));
+    if (sequence.finished()) return;  // finish() takes the rest of the text
     if (auto text = sequence.take_text(false)) answer.log->append(std::move(*text));
 }
 

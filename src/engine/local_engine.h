@@ -23,6 +23,7 @@ struct EngineSettings {
     // prompts alone lasts at most about so long.
     double slice_ratio = 0.97;
     uint32_t step_ms_max = 1000;
+    uint32_t draft_tokens_max = 8;  // guesses computed along for one answer in a step; 0: none
     std::vector<TokenId> end_tokens = {};  // any of these ends an answer
 };
 

@@ -6,6 +6,15 @@
 
 namespace dunlin {
 
+/// Guesses need a runner that can take them back, and that gives the same bits with them.
+Scheduler::Scheduler(Runner& runner, StepPace pace, uint32_t draft_tokens_max)
+    : runner_(runner),
+      pace_(pace),
+      draft_tokens_max_(runner.capabilities().batch_invariant
+                            ? std::min({draft_tokens_max, runner.capabilities().rollback_max,
+                                        DraftPace::kRowsMax})
+                            : 0) {}
+
 /// Looks for the sequence's beginning in the cache; false while another is computing it.
 bool Scheduler::attach(Sequence& sequence) {
     const Match match = runner_.match(sequence.seq);
@@ -94,11 +103,12 @@ static uint32_t equal_share(std::vector<uint32_t> lefts, uint32_t tokens) {
     return UINT32_MAX;
 }
 
-void Scheduler::add_slices(Plan& plan) {
+/// False where there is no prompt to compute.
+bool Scheduler::add_slices(Plan& plan) {
     std::vector<uint32_t> lefts;
     for (const auto& sequence : running_)
         if (const uint32_t left = tokens_left(*sequence); left > 1) lefts.push_back(left);
-    if (lefts.empty()) return;
+    if (lefts.empty()) return false;
     const auto decode_rows = static_cast<uint32_t>(plan.rows.size());
     plan.tokens = std::min(plan.tokens, pace_.prefill_tokens_max(decode_rows));
     const uint32_t share = equal_share(std::move(lefts), plan.tokens);
@@ -106,6 +116,30 @@ void Scheduler::add_slices(Plan& plan) {
     for (size_t i = 0; i < running_.size() && plan.tokens > 0; ++i) {
         const uint32_t left = tokens_left(*running_[i]);
         if (left > 1) add_row(plan, *running_[i], left, std::min({left, share, plan.tokens}));
+    }
+    return true;
+}
+
+/// Lengthens the rows by guesses where these pay.
+void Scheduler::add_drafts(Plan& plan) {
+    const auto sequences = static_cast<uint32_t>(plan.rows.size());
+    const auto price = draft_pace_.price(sequences);
+    if (!price) return;
+    uint32_t left = std::min({plan.tokens, plan.outputs, DraftPace::kRowsMax - sequences});
+    for (uint32_t i = 0; i < sequences; ++i) {
+        Row& row = plan.rows[i];
+        Sequence& sequence = *row.sequence;
+        const auto size = static_cast<uint32_t>(sequence.tokens().size());
+        // Each guess may bring a token, and the row brings one in any case.
+        const uint32_t more = sequence.tokens_max() > size ? sequence.tokens_max() - size - 1 : 0;
+        const uint32_t count = std::min(
+            {more, draft_tokens_max_, left / (sequences - i), sequence.balance.affordable(*price)});
+        sequence.draft.assign(1, sequence.tokens().back());
+        if (count > 0) sequence.lookup.guess(sequence.tokens(), count, sequence.draft);
+        const auto tokens = static_cast<uint32_t>(sequence.draft.size());
+        if (tokens == 1 || !runner_.reserve(sequence.seq, tokens)) continue;
+        row.span = {sequence.seq, sequence.draft, tokens};
+        left -= tokens - 1;
     }
 }
 
@@ -115,21 +149,35 @@ std::vector<Scheduler::Row> Scheduler::next(std::vector<Refusal>& refused) {
     Plan plan{{}, can.step_tokens_max, can.step_outputs_max};
     for (size_t i = 0; i < running_.size(); ++i)
         if (tokens_left(*running_[i]) == 1) add_row(plan, *running_[i], 1, 1);
-    add_slices(plan);
+    const bool prompts = add_slices(plan);
     // Making room for one may have taken another's place that had its row already.
     std::erase_if(plan.rows, [](const Row& row) { return row.sequence->seq == 0; });
+    if (!prompts && draft_tokens_max_ > 0) add_drafts(plan);
     return std::move(plan.rows);
 }
 
 void Scheduler::note(std::span<const Row> rows, uint64_t compute_us) {
-    uint32_t decode_rows = 0, prefill_tokens = 0;
+    uint32_t decode_rows = 0, prefill_tokens = 0, drafted = 0;
     for (const Row& row : rows) {
-        if (row.span.tokens.size() == 1 && row.span.outputs == 1)
+        drafted += row.drafted();
+        if (row.span.outputs == row.span.tokens.size())
             ++decode_rows;
         else
             prefill_tokens += static_cast<uint32_t>(row.span.tokens.size());
     }
-    pace_.note(decode_rows, prefill_tokens, compute_us);
+    if (prefill_tokens == 0) draft_pace_.note(decode_rows, drafted, compute_us);
+    if (drafted == 0) pace_.note(decode_rows, prefill_tokens, compute_us);
+}
+
+uint32_t Scheduler::settle(const Row& row) {
+    Sequence& sequence = *row.sequence;
+    // All that was sampled is computed but the last.
+    const auto right = static_cast<uint32_t>(sequence.tokens().size()) - 1;
+    const uint32_t wrong = row.drafted() > 0 ? runner_.length(sequence.seq) - right : 0;
+    if (wrong > 0) runner_.trim(sequence.seq, right);
+    const uint32_t accepted = row.drafted() - wrong;
+    sequence.balance.settle(row.drafted(), accepted);
+    return accepted;
 }
 
 std::unique_ptr<Sequence> Scheduler::remove(Sequence* sequence, Keep keep) {

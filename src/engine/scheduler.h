@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "engine/draft_pace.h"
 #include "engine/sequence.h"
 #include "engine/step_pace.h"
 
@@ -19,10 +20,16 @@ namespace dunlin {
 /// it waits at the front of the queue. The oldest can always go on, because a sequence that could
 /// not fit alone was refused when it came; so every sequence ends.
 ///
+/// Where only answers are being written, their rows may hold guesses (PromptLookup) of the tokens
+/// to come, each with an output: as long as the tokens sampled from these are the guessed ones, the
+/// next output is what another step would have given. The runner then forgets the others. Guesses
+/// take room that is free, never another's place.
+///
 /// Deterministic: no threads, no clock but the times that note() is told. One engine's thread only.
 class Scheduler {
  public:
-    Scheduler(Runner& runner, StepPace pace) : runner_(runner), pace_(pace) {}
+    /// `draft_tokens_max`: of a sequence in a step; 0: guess nothing.
+    Scheduler(Runner& runner, StepPace pace, uint32_t draft_tokens_max);
 
     void enqueue(std::unique_ptr<Sequence> sequence) { waiting_.push_back(std::move(sequence)); }
 
@@ -30,7 +37,12 @@ class Scheduler {
     /// stay until their removal. `refused` receives sequences that the runner will never take.
     struct Row {
         Sequence* sequence;
-        Span span;
+        Span span;  // above one output: the last token, and guesses
+        uint32_t drafted() const { return span.outputs > 1 ? span.outputs - 1 : 0; }
+        /// Whether the token sampled from this output is the one that the next was computed after.
+        bool continues(uint32_t output) const {
+            return output < drafted() && sequence->tokens().back() == span.tokens[output + 1];
+        }
     };
     struct Refusal {
         std::unique_ptr<Sequence> sequence;
@@ -40,6 +52,10 @@ class Scheduler {
 
     /// These rows were a step and took so long.
     void note(std::span<const Row> rows, uint64_t compute_us);
+
+    /// The row's outputs have been sampled, as far as its guesses were right: forgets the others,
+    /// before anybody can find them in the cache. Returns how many were right.
+    uint32_t settle(const Row& row);
 
     /// Takes a sequence out, running or waiting. Its state stays cached unless it is broken.
     std::unique_ptr<Sequence> remove(Sequence* sequence, Keep keep);
@@ -56,10 +72,13 @@ class Scheduler {
     uint32_t tokens_left(Sequence& sequence);
     struct Plan;
     void add_row(Plan& plan, Sequence& sequence, uint32_t left, uint32_t count);
-    void add_slices(Plan& plan);
+    bool add_slices(Plan& plan);
+    void add_drafts(Plan& plan);
 
     Runner& runner_;
     StepPace pace_;
+    DraftPace draft_pace_;
+    const uint32_t draft_tokens_max_;
     uint64_t admissions_ = 0;
     std::deque<std::unique_ptr<Sequence>> waiting_;
     std::vector<std::unique_ptr<Sequence>> running_;  // in order of admission

@@ -31,7 +31,8 @@ class Simulation {
  public:
     explicit Simulation(const FakeSettings& settings = slow_fake())
         : runner_(make_fake_runner(with_clock(settings))),
-          scheduler_(*runner_, StepPace(EngineSettings{}.slice_ratio, 1'000'000)) {}
+          scheduler_(*runner_, StepPace(EngineSettings{}.slice_ratio, 1'000'000),
+                     EngineSettings{}.draft_tokens_max) {}
 
     /// A prompt of `prompt` tokens that nobody shares, and an answer of `count`.
     Sequence* enqueue(uint32_t prompt, uint32_t count) {
@@ -72,8 +73,15 @@ class Simulation {
         for (const auto& row : rows) {
             history_.push_back({clock_.now_us(), row.span.tokens.size()});
             if (row.span.outputs == 0) continue;
-            row.sequence->accept(done->outputs[output++].logits, {});
-            times_[row.sequence].push_back(clock_.now_us());
+            const auto outputs = done->outputs.subspan(output, row.span.outputs);
+            output += outputs.size();
+            uint32_t sampled = 0;
+            do {
+                row.sequence->accept(outputs[sampled].logits, {});
+                times_[row.sequence].push_back(clock_.now_us());
+            } while (!row.sequence->finished() && row.continues(sampled++));
+            drafted_ += row.drafted();
+            accepted_ += scheduler_.settle(row);
             if (row.sequence->finished())
                 finished_.push_back(scheduler_.remove(row.sequence, Keep::Cached));
         }
@@ -99,6 +107,8 @@ class Simulation {
         return longest;
     }
     int64_t now() const { return clock_.now_us(); }
+    uint64_t drafted() const { return drafted_; }
+    uint64_t accepted() const { return accepted_; }
     const std::vector<std::pair<int64_t, size_t>>& history() const { return history_; }
 
  private:
@@ -110,7 +120,7 @@ class Simulation {
     std::unique_ptr<Tokenizer> tokenizer_ = make_byte_tokenizer();
     std::unique_ptr<Runner> runner_;
     Scheduler scheduler_;
-    uint64_t domains_ = 0;
+    uint64_t domains_ = 0, drafted_ = 0, accepted_ = 0;
     std::map<Sequence*, std::vector<int64_t>> times_;  // of each token
     std::vector<std::unique_ptr<Sequence>> finished_;
     std::vector<std::pair<int64_t, size_t>> history_;

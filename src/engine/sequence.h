@@ -5,8 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "engine/draft_pace.h"
 #include "engine/generation_log.h"
 #include "engine/prepare.h"
+#include "engine/prompt_lookup.h"
 #include "engine/stop_strings.h"
 #include "sampling/sampler.h"
 #include "text/stream_decoder.h"
@@ -57,6 +59,9 @@ class Sequence {
     SeqId seq = 0;          // 0: not open in the runner
     SeqId waits_for = 0;    // is computing this prompt's beginning right now
     uint64_t admitted = 0;  // order of admission; the newest is preempted first
+    PromptLookup lookup;
+    DraftBalance balance;
+    std::vector<TokenId> draft;  // the last token and guesses of what follows, while in a step
 
  private:
     std::shared_ptr<Answer> answer_;

@@ -21,6 +21,14 @@ uint64_t extend(uint64_t digest, TokenId token) {
     return digest ^ digest >> 29;
 }
 
+/// The likeliest successor of the last token, whose state is this.
+uint32_t successor(uint64_t state, TokenId last, uint32_t vocabulary, uint32_t surprise_every) {
+    if (surprise_every == 0 || state % surprise_every == 0)
+        return static_cast<uint32_t>(state / std::max(1U, surprise_every) % vocabulary);
+    const auto id = static_cast<uint32_t>(last);
+    return (id / 8 * 8 + (id + 1) % 8) % vocabulary;  // round and round
+}
+
 /// Room in blocks, and the state of each token in them.
 struct FakeBlocks {
     static constexpr bool kFixedSlots = false;
@@ -69,7 +77,8 @@ class FakeRunner final : public Runner {
                 ? settings.sequence_tokens_max
                 : std::min(settings.sequence_tokens_max, settings.blocks * kBlockTokens);
         capabilities_.step_tokens_max = settings.step_tokens_max;
-        capabilities_.step_outputs_max = settings.sequences_max;
+        capabilities_.step_outputs_max =
+            settings.step_outputs_max == 0 ? settings.sequences_max : settings.step_outputs_max;
         capabilities_.rollback_max = Memory::kFixedSlots ? settings.rollback_max : UINT32_MAX;
         capabilities_.batch_invariant = true;
         capabilities_.fixed_slots = Memory::kFixedSlots;
@@ -145,7 +154,8 @@ class FakeRunner final : public Runner {
                 std::vector<float>& row = logits_.emplace_back(settings_.vocabulary);
                 for (uint32_t i = 0; i < row.size(); ++i)
                     row[i] = static_cast<float>((state >> 8) % 97 + i * 31 % 61) / 60.0F;
-                row[state % settings_.vocabulary] = 10.0F;
+                row[successor(state, token, settings_.vocabulary, settings_.surprise_every)] =
+                    10.0F;
                 outputs_.push_back({.seq = span.seq, .position = at, .logits = {}});
             }
             ++at;
@@ -171,10 +181,12 @@ std::unique_ptr<Runner> make_fake_runner(const FakeSettings& settings) {
     return std::make_unique<FakeRunner<FakeBlocks>>(settings);
 }
 
-TokenId fake_next_token(std::span<const TokenId> tokens, uint32_t vocabulary) {
+TokenId fake_next_token(std::span<const TokenId> tokens, uint32_t vocabulary,
+                        uint32_t surprise_every) {
     uint64_t digest = kStart;
     for (const TokenId token : tokens) digest = extend(digest, token);
-    return static_cast<TokenId>(digest % vocabulary);
+    return static_cast<TokenId>(
+        successor(digest, tokens.empty() ? 0 : tokens.back(), vocabulary, surprise_every));
 }
 
 }  // namespace dunlin

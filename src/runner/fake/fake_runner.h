@@ -15,6 +15,7 @@ struct FakeSettings {
     uint32_t vocabulary = 256;
     uint32_t blocks = 64;
     uint32_t sequences_max = 8;
+    uint32_t step_outputs_max = 0;  // 0: sequences_max
     uint32_t sequence_tokens_max = 512;
     uint32_t step_tokens_max = 64;
     uint32_t step_us = 0;       // how long a step takes, by itself
@@ -31,11 +32,15 @@ struct FakeSettings {
     // takes back at most rollback_max tokens.
     bool fixed_slots = false;
     uint32_t rollback_max = UINT32_MAX;
+    // Above 0: one answer token in so many depends on all tokens before it as usual; the others on
+    // the last one alone, so that what is written has been written before.
+    uint32_t surprise_every = 0;
 };
 
 std::unique_ptr<Runner> make_fake_runner(const FakeSettings& settings);
 
-/// The token that greedy sampling of a fake runner gives after `tokens`.
-TokenId fake_next_token(std::span<const TokenId> tokens, uint32_t vocabulary);
+/// The token that greedy sampling of a fake runner with these settings gives after `tokens`.
+TokenId fake_next_token(std::span<const TokenId> tokens, uint32_t vocabulary,
+                        uint32_t surprise_every = 0);
 
 }  // namespace dunlin

@@ -21,6 +21,9 @@ namespace {
 /// Names the arithmetic: it changes whenever a kernel change could change a bit of any result.
 constexpr uint64_t kArithmetic = 2;
 
+/// Rows of logits in a step, at least: where few sequences may be open, one has room for guesses.
+constexpr uint32_t kOutputsLeast = 9;
+
 bool all_finite(std::span<const float> row) {
     // The sum of x * 0 is NaN as soon as one x is NaN or infinite.
     float probe = 0;
@@ -186,7 +189,8 @@ Expected<std::unique_ptr<Runner>> make_native_runner(const ModelConfig& config,
         .sequences_max = settings.sequences_max,
         .sequence_tokens_max = longest,
         .step_tokens_max = settings.step_tokens_max,
-        .step_outputs_max = std::min(settings.sequences_max, settings.step_tokens_max),
+        .step_outputs_max =
+            std::min(std::max(settings.sequences_max, kOutputsLeast), settings.step_tokens_max),
         .rollback_max = UINT32_MAX,
         .batch_invariant = true,
         .fixed_slots = false,
