@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <future>
+#include <map>
 #include <random>
 #include <thread>
 
@@ -321,6 +322,91 @@ TEST_F(EngineTest, AFailureEndsOnlyWhatItHit) {
     EXPECT_EQ(read(*submit(request("fails", 50))).error->code, Code::DeviceLost);
     EXPECT_EQ(read(*submit(request("not a number", 50))).error->code, Code::Internal);
     EXPECT_EQ(read(*submit(request("fine", 30))).tokens[0], alone("fine", 30));
+}
+
+/// All that a reader of the answer sees, but when and from where its prompt came; by choice, since
+/// these come in any order.
+using Transcript = std::map<uint32_t, std::vector<std::string>>;
+Transcript transcript(Generation& log) {
+    Transcript out;
+    constexpr uint32_t kAll = UINT32_MAX;
+    for (uint64_t at = 0;;) {
+        wait_for_event(log, at);
+        std::vector<Event> events;
+        at += log.read(at, 1, events);
+        if (const auto* text = std::get_if<Text>(&events[0])) {
+            std::string line = text->utf8;
+            for (const TokenId token : text->tokens) line += ' ' + std::to_string(token);
+            for (const TokenLogprob& one : text->logprobs) {
+                line += ' ' + std::to_string(one.id) + ':' + std::to_string(one.logprob);
+                for (const auto& top : one.top) line += ',' + std::to_string(top.id);
+            }
+            out[text->choice].push_back(std::move(line));
+        } else if (const auto* end = std::get_if<Finished>(&events[0])) {
+            out[end->choice].push_back(std::string(to_string(end->end)) + ' ' + end->stop);
+        } else if (const auto* done = std::get_if<Done>(&events[0])) {
+            out[kAll].push_back(std::to_string(done->usage.prompt_tokens) + ' ' +
+                                std::to_string(done->usage.completion_tokens));
+        } else if (const auto* failed = std::get_if<Failed>(&events[0])) {
+            out[kAll].push_back(failed->error.message);
+        }
+        if (is_last(events[0])) return out;
+    }
+}
+
+/// Requests of every kind, one after another without guesses, and in company with them, in caches
+/// so small that sequences give way: the same to the byte.
+TEST_F(EngineTest, GuessesChangeNothing) {
+    uint64_t drafted = 0, accepted = 0;
+    for (uint32_t seed = 0; seed < 60; ++seed) {
+        std::mt19937 random(seed);
+        const auto below = [&](uint32_t n) { return static_cast<uint32_t>(random() % n); };
+        std::vector<Request> requests;
+        for (int i = 0; i < 10; ++i) {
+            std::string prompt(1 + below(50), static_cast<char>('a' + below(20)));
+            Request r = request(prompt, 1 + below(120));
+            r.sampling.temperature = 0.9F * static_cast<float>(below(3));
+            r.sampling.seed = below(1000);
+            if (below(3) == 0) r.sampling.repetition_penalty = 1.2F;
+            if (below(3) == 0) r.sampling.frequency_penalty = 0.5F;
+            if (below(3) == 0) r.logprobs = below(4);
+            if (below(3) == 0) r.stop = {"cde", "z", "PQR"};
+            r.choices = 1 + below(2);
+            r.ignore_eos = below(2) == 0;
+            requests.push_back(r);
+        }
+        const FakeSettings fake{.vocabulary = kByteTokenizerSize,
+                                .blocks = 16 + below(30),
+                                .sequences_max = 1 + below(4),
+                                .step_outputs_max = 4 + below(12),
+                                .sequence_tokens_max = 200,
+                                .step_tokens_max = 8 + below(60),
+                                .fixed_slots = seed % 5 == 4,
+                                .rollback_max = below(6),
+                                .surprise_every = 2 + below(30)};
+        std::vector<Transcript> expected;
+        start(fake, {.draft_tokens_max = 0});
+        for (const Request& r : requests) expected.push_back(transcript(*submit(r)));
+        start(fake, {.draft_tokens_max = 1 + below(16)});
+        std::vector<std::shared_ptr<Generation>> logs;
+        for (size_t i = 0; i < requests.size(); ++i) {
+            logs.push_back(submit(requests[i], {.domain = {below(2), 0}}));
+            if (below(2) == 0) wait_for_event(*logs.back(), Generation::kAtEnd);
+            if (below(3) == 0) submit(requests[i])->cancel();
+        }
+        for (size_t i = 0; i < requests.size(); ++i)
+            ASSERT_EQ(transcript(*logs[i]), expected[i]) << "seed " << seed << ", request " << i;
+        expect_all_free();
+        const auto counted = [&](const char* kind) {
+            return metrics_
+                .counter("dunlin_draft_tokens_total", "", {{"model", "fake"}, {"kind", kind}})
+                .value();
+        };
+        drafted = static_cast<uint64_t>(counted("drafted"));
+        accepted = static_cast<uint64_t>(counted("accepted"));
+    }
+    EXPECT_GT(accepted, 3000U);
+    EXPECT_GT(drafted - accepted, 300U);
 }
 
 /// Everything at once, in tiny caches: choices, cancels, deadlines, failing steps, prompts that can

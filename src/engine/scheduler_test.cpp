@@ -29,10 +29,11 @@ FakeSettings slow_fake() {
 
 class Simulation {
  public:
-    explicit Simulation(const FakeSettings& settings = slow_fake())
+    explicit Simulation(const FakeSettings& settings = slow_fake(),
+                        uint32_t draft_tokens_max = EngineSettings{}.draft_tokens_max)
         : runner_(make_fake_runner(with_clock(settings))),
           scheduler_(*runner_, StepPace(EngineSettings{}.slice_ratio, 1'000'000),
-                     EngineSettings{}.draft_tokens_max) {}
+                     draft_tokens_max) {}
 
     /// A prompt of `prompt` tokens that nobody shares, and an answer of `count`.
     Sequence* enqueue(uint32_t prompt, uint32_t count) {
@@ -191,6 +192,7 @@ TEST(Scheduler, TheSameHistoryGivesTheSameSteps) {
 /// Caches of 4 to 64 blocks, common beginnings, cancels at any moment: every sequence ends with the
 /// tokens it would have had alone, and every block comes back.
 TEST(Scheduler, TenThousandHistoriesInTinyCaches) {
+    uint64_t drafted = 0, accepted = 0;
     for (uint32_t seed = 0; seed < 10'000; ++seed) {
         std::mt19937 random(seed);
         const auto below = [&](uint32_t n) { return static_cast<uint32_t>(random() % n); };
@@ -199,10 +201,12 @@ TEST(Scheduler, TenThousandHistoriesInTinyCaches) {
         Simulation s({.vocabulary = 16,
                       .blocks = blocks,
                       .sequences_max = 1 + below(6),
+                      .step_outputs_max = 6 + below(8),
                       .sequence_tokens_max = tokens_max,
                       .step_tokens_max = 8 + below(60),
                       .step_us = 100 + below(1000),
-                      .token_us = below(100)});
+                      .token_us = below(100),
+                      .surprise_every = seed % 4});
         std::vector<Sequence*> live;
         size_t enqueued = 0, cancelled = 0;
         for (int action = 0; action < 25; ++action) {
@@ -211,7 +215,7 @@ TEST(Scheduler, TenThousandHistoriesInTinyCaches) {
                 for (size_t i = below(tokens_max); i < prompt.size(); ++i)
                     prompt[i] = static_cast<TokenId>(below(2));
                 const auto room = tokens_max - static_cast<uint32_t>(prompt.size());
-                const uint32_t count = 1 + below(std::min(room, 12U));
+                const uint32_t count = 1 + below(std::min(room, seed % 4 > 1 ? 40U : 12U));
                 live.push_back(s.enqueue(std::move(prompt), count, below(2)));
                 ++enqueued;
             } else if (below(8) == 0 && !live.empty()) {
@@ -231,12 +235,68 @@ TEST(Scheduler, TenThousandHistoriesInTinyCaches) {
         for (const auto& sequence : s.finished()) {
             std::vector<TokenId> expected = sequence->answer().request->prompt;
             while (expected.size() < sequence->tokens_max())
-                expected.push_back(fake_next_token(expected, 16));
+                expected.push_back(fake_next_token(expected, 16, seed % 4));
             ASSERT_EQ(sequence->tokens(), expected) << "seed " << seed;
         }
         ASSERT_EQ(s.room().tokens_free, s.room().tokens_total) << "seed " << seed;
         if (HasFailure()) FAIL() << "seed " << seed;
+        drafted += s.drafted();
+        accepted += s.accepted();
     }
+    EXPECT_GT(accepted, 5'000U);
+    EXPECT_GT(drafted - accepted, 5'000U);
+}
+
+/// An answer that says again what stands in the prompt takes a fraction of the steps, and beside a
+/// prompt it goes at the usual pace.
+TEST(Scheduler, GuessesPayWhereTextRepeats) {
+    const auto time_of = [](uint32_t surprise_every, uint32_t drafts) {
+        FakeSettings fake = slow_fake();
+        fake.surprise_every = surprise_every;
+        Simulation s(fake, drafts);
+        s.enqueue(20, 400);
+        s.run();
+        return static_cast<double>(s.now());
+    };
+    EXPECT_GT(time_of(40, 0) / time_of(40, 8), 2.5);
+    EXPECT_GT(time_of(1, 0) / time_of(1, 8), 0.97);
+}
+
+TEST(Scheduler, GuessesStopWhileAPromptIsComputed) {
+    FakeSettings fake = slow_fake();
+    fake.surprise_every = 1000;
+    Simulation s(fake);
+    Sequence* stream = s.enqueue(20, 3000);
+    for (int i = 0; i < 60; ++i) s.step();
+    const uint64_t before = s.drafted();
+    EXPECT_GT(before, 100U);
+    const size_t tokens = s.times(stream).size();
+    Sequence* prompt = s.enqueue(6000, 1);
+    while (s.times(prompt).empty()) s.step();
+    EXPECT_EQ(s.drafted(), before);
+    EXPECT_GT(s.times(stream).size(), tokens + 20);
+}
+
+/// What was guessed wrong is nowhere to be found: neither in the sequence nor in the cache.
+TEST(Scheduler, RefusedGuessesAreNotCached) {
+    std::vector<uint32_t> cached;
+    for (const uint32_t drafts : {0U, 8U}) {
+        FakeSettings fake = slow_fake();
+        fake.vocabulary = 16;
+        fake.surprise_every = 6;
+        Simulation s(fake, drafts);
+        s.enqueue(std::vector<TokenId>(20, 1), 300, 1);
+        s.run();
+        EXPECT_EQ(s.drafted() > s.accepted(), drafts > 0);
+        auto again = s.finished()[0]->tokens();
+        again.push_back(3);
+        Sequence* second = s.enqueue(again, 1, 1);
+        s.run();
+        EXPECT_EQ(s.finished()[1]->tokens().back(), fake_next_token(again, 16, 6));
+        cached.push_back(second->answer().usage.cached_tokens);
+    }
+    EXPECT_GE(cached[0], 304U);
+    EXPECT_EQ(cached[1], cached[0]);
 }
 
 TEST(StepPace, MeasuresDecodingAloneFirstAndNowAndThen) {

@@ -256,6 +256,55 @@ TEST(SameAtAnyLoad, SampledThroughTheWholeEngine) {
     }
 }
 
+/// Prompts that say the same several times, so that the model goes on quoting: with guesses, alone
+/// and in company, the tokens and logprobs that it gives without.
+TEST(SameAtAnyLoad, GuessedAheadThroughTheWholeEngine) {
+    const File file;
+    Metrics metrics;
+    const auto make = [&](uint32_t draft_tokens_max) {
+        return make_engine(file.runner(available_isas().back(), 2),
+                           std::make_shared<IdTokenizer>(file.config.vocab_size), nullptr,
+                           {.model = "default", .draft_tokens_max = draft_tokens_max},
+                           system_clock(), metrics);
+    };
+    const auto counted = [&](const char* kind) {
+        return metrics
+            .counter("dunlin_draft_tokens_total", "", {{"model", "default"}, {"kind", kind}})
+            .value();
+    };
+    constexpr uint32_t kRequests = 8;
+    const auto submit = [&](Engine& engine, uint32_t i, uint64_t domain) {
+        const auto once = prompt_of(700 + i, 20 + i * 3, file.config.vocab_size);
+        std::vector<TokenId> prompt;
+        for (int n = 0; n < 4; ++n) prompt.insert(prompt.end(), once.begin(), once.end());
+        Request request;
+        request.prompt = std::move(prompt);
+        request.max_tokens = 40;
+        request.sampling.seed = i;
+        request.sampling.temperature = 0.4F * static_cast<float>(i % 3);
+        request.sampling.frequency_penalty = i % 4 == 3 ? 0.3F : 0.0F;
+        request.logprobs = 2;
+        return engine.submit(*engine.prepare(request, {}), {.domain = {domain, 0}});
+    };
+    std::vector<EngineAnswer> expected;
+    {
+        const auto without = make(0);
+        for (uint32_t i = 0; i < kRequests; ++i) expected.push_back(read(*submit(*without, i, i)));
+    }
+    EXPECT_EQ(counted("drafted"), 0);
+    const auto with = make(8);
+    for (uint32_t i = 0; i < kRequests; ++i)
+        EXPECT_TRUE(read(*submit(*with, i, i)) == expected[i]) << "request " << i;
+    const auto alone = counted("accepted");
+    std::vector<std::shared_ptr<Generation>> together;
+    for (uint32_t i = 0; i < kRequests; ++i) together.push_back(submit(*with, i, 100));
+    for (uint32_t i = 0; i < kRequests; ++i)
+        EXPECT_TRUE(read(*together[i]) == expected[i]) << "request " << i << " in company";
+    std::printf("%.0f guesses of 640 tokens, %.0f right\n", static_cast<double>(counted("drafted")),
+                static_cast<double>(counted("accepted")));
+    EXPECT_GT(alone, 30);
+}
+
 }  // namespace
 }  // namespace dunlin
 
