@@ -77,12 +77,12 @@ void quantize(benchmark::State& state, Isa isa) {
 
 /// Three queries that share a head of 64, as in the default model, on `keys` keys; many rows of
 /// them as in a prompt.
-void attend(benchmark::State& state, Isa isa, uint32_t keys, size_t rows) {
+void attend(benchmark::State& state, Isa isa, KvType type, uint32_t keys, size_t rows) {
     constexpr uint32_t kHead = 64, kShared = 3;
     const Kernels& kernels = kernels_for(isa);
     const size_t blocks = (keys + 15) / 16;
-    const size_t stride = size_t{2} * 16 * kHead;
-    std::vector<uint16_t> kv(blocks * stride, 0x3000);
+    const KvLayout layout{type, kHead};
+    std::vector<uint16_t> kv(blocks * layout.block_bytes() / 2, 0x3000);
     std::vector<uint32_t> order(blocks);
     for (uint32_t i = 0; i < blocks; ++i) order[i] = i;
     const auto x = random_numbers(rows * kShared * kHead);
@@ -95,7 +95,8 @@ void attend(benchmark::State& state, Isa isa, uint32_t keys, size_t rows) {
         to.push_back(&result[i * kHead]);
         lengths.push_back(static_cast<uint32_t>(keys - rows + i / kShared + 1));
     }
-    const KvHead head{kv.data(), stride, order.data(), kHead};
+    const KvHead head{layout, reinterpret_cast<const std::byte*>(kv.data()), layout.block_bytes(),
+                      order.data()};
     for (auto _ : state) {
         kernels.attend(head, {from.data(), to.data(), lengths.data(), from.size(), 0.125F});
         benchmark::DoNotOptimize(result.data());
@@ -115,11 +116,15 @@ void add_benchmarks(Isa isa) {
                                              .c_str(),
                                          multiply, isa, dtype, rows);
     benchmark::RegisterBenchmark(("quantize/" + name).c_str(), quantize, isa);
-    for (const uint32_t keys : {64U, 512U, 4096U})
-        benchmark::RegisterBenchmark(("attend/decode/" + std::to_string(keys) + "/" + name).c_str(),
-                                     attend, isa, keys, size_t{1});
-    benchmark::RegisterBenchmark(("attend/prompt/512/" + name).c_str(), attend, isa, 512U,
-                                 size_t{16});
+    for (const KvType type : {KvType::F16, KvType::Int8}) {
+        const std::string of = type == KvType::Int8 ? "int8/" + name : name;
+        for (const uint32_t keys : {64U, 512U, 4096U})
+            benchmark::RegisterBenchmark(
+                ("attend/decode/" + std::to_string(keys) + "/" + of).c_str(), attend, isa, type,
+                keys, size_t{1});
+        benchmark::RegisterBenchmark(("attend/prompt/512/" + of).c_str(), attend, isa, type, 512U,
+                                     size_t{16});
+    }
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "formats/gguf.h"
+#include "formats/kv_elements.h"
 #include "json/json.h"
 
 namespace dunlin {
@@ -17,12 +18,18 @@ struct Rate {
     double percent() const { return peak > 0 ? 100 * value / peak : 0; }
 };
 
+/// What is read for one token: all weights, and at the middle of the run what stands before it.
+double token_bytes(const BenchPlan& plan, const BenchResult& result, const ModelCost& cost) {
+    const double before = result.context + plan.generate / 2.0;
+    return static_cast<double>(cost.layer_bytes + cost.head_bytes) +
+           before * static_cast<double>(cost.kv_bytes);
+}
+
 Rate rate_of(const BenchPlan& plan, const BenchResult& result, const ModelCost& cost,
              const Machine& machine) {
     const double per_s = result.median();
     if (result.kind == BenchKind::Decode && result.streams == 1)
-        return {"gb_per_s", per_s * static_cast<double>(cost.layer_bytes + cost.head_bytes) / 1e9,
-                machine.read_gb_per_s};
+        return {"gb_per_s", per_s * token_bytes(plan, result, cost) / 1e9, machine.read_gb_per_s};
     // A prompt needs the head once; every decoded token needs it.
     const double heads =
         result.kind == BenchKind::Decode ? 1.0 : 1.0 / static_cast<double>(plan.prompt);
@@ -41,7 +48,7 @@ void for_ratios(std::span<const BenchResult> results, Each&& each) {
     for (const BenchResult& ours : results)
         for (const BenchResult& other : results)
             if (ours.engine == "native" && other.engine != "native" && ours.kind == other.kind &&
-                ours.streams == other.streams)
+                ours.streams == other.streams && ours.context == other.context)
                 each(ours, other);
 }
 
@@ -54,7 +61,7 @@ std::string format(const char* pattern, T... values) {
 
 }  // namespace
 
-Expected<ModelCost> model_cost(const std::string& path) {
+Expected<ModelCost> model_cost(const std::string& path, KvType kv_type) {
     const auto file = GgufFile::open(path);
     if (!file) return std::unexpected(file.error());
     ModelCost cost;
@@ -67,6 +74,11 @@ Expected<ModelCost> model_cost(const std::string& path) {
             cost.head_macs += macs, cost.head_bytes += tensor.data.size();
         else if (tensor_name.starts_with("blk."))
             cost.layer_macs += macs, cost.layer_bytes += tensor.data.size();
+    }
+    for (const uint64_t elements : kv_elements(**file)) {
+        // Scales of bytes: two halves for each head's key and value.
+        const KvLayout layout{kv_type, 64};
+        cost.kv_bytes += elements * layout.block_bytes() / (2 * 64 * kKvBlockTokens);
     }
     return cost;
 }
@@ -81,6 +93,8 @@ std::string bench_json(const BenchPlan& plan, std::span<const BenchResult> resul
         if (!result.setting.empty()) row.set("setting", result.setting);
         row.set("kind", name(result.kind));
         row.set("streams", result.streams);
+        row.set("context", result.context);
+        row.set("kv_type", plan.kv_type == KvType::Int8 ? "int8" : "f16");
         row.set("prompt", plan.prompt);
         row.set("generate", plan.generate);
         row.set("tokens_per_s", result.median());
@@ -93,6 +107,7 @@ std::string bench_json(const BenchPlan& plan, std::span<const BenchResult> resul
         Json row{Json::Object{}};
         row.set("kind", name(ours.kind));
         row.set("streams", ours.streams);
+        row.set("context", ours.context);
         row.set("native_to", other.engine);
         row.set("ratio", ours.median() / other.median());
         ratios.push_back(std::move(row));
@@ -120,23 +135,24 @@ std::string bench_table(const BenchPlan& plan, std::span<const BenchResult> resu
                machine.threads, machine.instruction_set.c_str()) +
         format("reads %.1f GB/s, multiplies %.0f G/s (%s) on these threads\n\n",
                machine.read_gb_per_s, machine.multiply_gmac_per_s, machine.multiply_kind.c_str()) +
-        format("%-22s %-10s %10s  %-19s %14s %8s\n", "test", "engine", "tokens/s", "least..most",
+        format("%-32s %-10s %10s  %-19s %14s %8s\n", "test", "engine", "tokens/s", "least..most",
                "rate", "of peak");
     for (const BenchResult& result : results) {
         const Rate rate = rate_of(plan, result, cost, machine);
         const std::string test =
             result.kind == BenchKind::Prefill ? format("prefill %u", plan.prompt)
-            : result.streams == 1             ? format("decode %u", plan.generate)
-                                  : format("decode %u, %u streams", plan.generate, result.streams);
+            : result.streams == 1 ? format("decode %u after %u", plan.generate, result.context)
+                                  : format("decode %u after %u, %u streams", plan.generate,
+                                           result.context, result.streams);
         const std::string spread =
             format("%.1f..%.1f", result.tokens_per_s.front(), result.tokens_per_s.back());
         out +=
-            format("%-22s %-10s %10.1f  %-19s %7.1f %-6s %6.0f %%  %s\n", test.c_str(),
+            format("%-32s %-10s %10.1f  %-19s %7.1f %-6s %6.0f %%  %s\n", test.c_str(),
                    result.engine.c_str(), result.median(), spread.c_str(), rate.value,
                    rate.unit[1] == 'b' ? "GB/s" : "GMAC/s", rate.percent(), result.setting.c_str());
         for_ratios(results, [&](const BenchResult& ours, const BenchResult& other) {
             if (&other == &result)
-                out += format("%-22s native is %.2f times %s\n", "", ours.median() / other.median(),
+                out += format("%-32s native is %.2f times %s\n", "", ours.median() / other.median(),
                               other.engine.c_str());
         });
     }

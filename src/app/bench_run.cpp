@@ -27,21 +27,33 @@ struct Entrant {
     std::vector<double> tokens_per_s;
 };
 
-Expected<std::unique_ptr<Runner>> make_native(const BenchPlan& plan, uint32_t streams) {
+/// One test: what is measured, with how many streams, and at which depth.
+struct Test {
+    BenchKind kind;
+    uint32_t streams, context;
+};
+
+/// Tokens that a stream of the test holds at its end.
+uint32_t room_of(const BenchPlan& plan, const Test& test) {
+    return test.kind == BenchKind::Decode ? test.context + plan.generate : plan.prompt;
+}
+
+Expected<std::unique_ptr<Runner>> make_native(const BenchPlan& plan, const Test& test) {
     const auto file = GgufFile::open(plan.model);
     if (!file) return std::unexpected(file.error());
     const auto config = model_config_from_gguf(**file);
     if (!config) return std::unexpected(config.error());
     return make_native_runner(*config, **file,
                               {.threads = plan.threads,
-                               .kv_tokens = uint64_t{plan.context + 16} * streams,
-                               .sequences_max = streams,
+                               .kv_tokens = uint64_t{room_of(plan, test) + 16} * test.streams,
+                               .kv_type = plan.kv_type,
+                               .sequences_max = test.streams,
                                .step_tokens_max = kStepTokens,
-                               .context_tokens_max = plan.context});
+                               .context_tokens_max = room_of(plan, test)});
 }
 
 /// Every setting in which an engine takes part.
-Expected<std::vector<Entrant>> make_entrants(const BenchPlan& plan, uint32_t streams) {
+Expected<std::vector<Entrant>> make_entrants(const BenchPlan& plan, const Test& test) {
     std::vector<Entrant> entrants;
     const auto enter = [&](std::string engine, std::string setting,
                            Expected<std::unique_ptr<Runner>> made) -> std::optional<Error> {
@@ -52,19 +64,21 @@ Expected<std::vector<Entrant>> make_entrants(const BenchPlan& plan, uint32_t str
     for (const std::string& engine : plan.engines) {
         std::optional<Error> failed;
         if (engine == "native") {
-            failed = enter(engine, "", make_native(plan, streams));
+            failed = enter(engine, "", make_native(plan, test));
         } else if (engine == "llama.cpp" || engine == "llama.cpp-process") {
             const auto make = engine == "llama.cpp" ? make_llamacpp_runner : make_hosted_llamacpp;
+            // Without flash attention it has no 8-bit values.
             for (const FlashAttention flash : {FlashAttention::Off, FlashAttention::On})
-                if (!failed)
+                if (!failed && (flash == FlashAttention::On || plan.kv_type == KvType::F16))
                     failed = enter(
                         engine,
                         flash == FlashAttention::On ? "flash attention on" : "flash attention off",
                         make(plan.model, {.threads = plan.threads,
-                                          .sequences_max = streams,
+                                          .sequences_max = test.streams,
                                           .step_tokens_max = kStepTokens,
-                                          .context_tokens_max = plan.context,
-                                          .flash_attention = flash}));
+                                          .context_tokens_max = room_of(plan, test),
+                                          .flash_attention = flash,
+                                          .kv_type = plan.kv_type}));
         } else {
             failed = Error{Code::Invalid, "no engine is called '" + engine +
                                               "'; there are native, llama.cpp and "
@@ -152,14 +166,15 @@ Expected<double> time_decode(Entrant& entrant, const BenchPlan& plan, uint32_t d
 }
 
 /// One test with all its entrants; appends the best setting of each engine.
-std::optional<Error> run_test(const BenchPlan& plan, BenchKind kind, uint32_t streams,
+std::optional<Error> run_test(const BenchPlan& plan, const Test& test,
                               const BenchProgress& progress, std::vector<BenchResult>& results) {
+    const auto [kind, streams, depth] = test;
     const bool decode = kind == BenchKind::Decode;
-    const std::string what = decode ? "decode, " + std::to_string(streams) + " streams"
+    const std::string what = decode ? "decode after " + std::to_string(depth) + " tokens, " +
+                                          std::to_string(streams) + " streams"
                                     : "prefill, " + std::to_string(plan.prompt) + " tokens";
-    const uint32_t depth = decode && streams > 1 ? plan.prompt : 0;
     progress(what + ": loading", 0, 1);
-    auto entrants = make_entrants(plan, streams);
+    auto entrants = make_entrants(plan, test);
     if (!entrants) return entrants.error();
     const auto total = static_cast<uint32_t>(entrants->size()) * (plan.repeat + 1);
     uint32_t done = 0;
@@ -182,7 +197,7 @@ std::optional<Error> run_test(const BenchPlan& plan, BenchKind kind, uint32_t st
         for (Entrant& entrant : *entrants) {
             if (entrant.engine != engine) continue;
             std::sort(entrant.tokens_per_s.begin(), entrant.tokens_per_s.end());
-            BenchResult result{engine, entrant.setting, kind, streams, entrant.tokens_per_s};
+            BenchResult result{engine, entrant.setting, kind, streams, depth, entrant.tokens_per_s};
             if (!best || result.median() > best->median()) best = std::move(result);
         }
         CHECK(best);
@@ -205,13 +220,17 @@ double BenchResult::median() const {
 Expected<std::vector<BenchResult>> run_bench(const BenchPlan& asked,
                                              const BenchProgress& progress) {
     BenchPlan plan = asked;
-    if (plan.context == 0) plan.context = plan.prompt + plan.generate;
     if (plan.threads == 0) plan.threads = std::max(1U, std::thread::hardware_concurrency());
     std::vector<BenchResult> results;
-    if (auto failed = run_test(plan, BenchKind::Prefill, 1, progress, results))
-        return std::unexpected(std::move(*failed));
+    std::vector<Test> tests{{BenchKind::Prefill, 1, 0}};
     for (const uint32_t streams : plan.streams)
-        if (auto failed = run_test(plan, BenchKind::Decode, streams, progress, results))
+        for (const uint32_t context : plan.contexts)
+            tests.push_back({BenchKind::Decode, streams,
+                             context > 0   ? context
+                             : streams > 1 ? plan.prompt
+                                           : 0});
+    for (const Test& test : tests)
+        if (auto failed = run_test(plan, test, progress, results))
             return std::unexpected(std::move(*failed));
     return results;
 }

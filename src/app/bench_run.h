@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "kernels/kv_head.h"
 #include "runner/runner.h"
 
 namespace dunlin {
@@ -13,8 +14,12 @@ namespace dunlin {
 /// What a benchmark does, in the words of its options.
 struct BenchPlan {
     std::string model;  // path of a GGUF file
-    uint32_t prompt = 512, generate = 128, context = 0, threads = 0, repeat = 5;
+    uint32_t prompt = 512, generate = 128, threads = 0, repeat = 5;
     std::vector<uint32_t> streams{1};
+    // Tokens that each stream holds before it decodes; 0: none for one stream, the prompt for
+    // several.
+    std::vector<uint32_t> contexts{0};
+    KvType kv_type = KvType::F16;
     // "native"; "llama.cpp" in this process; "llama.cpp-process", as it is served, in its own.
     std::vector<std::string> engines{"native"};
 };
@@ -27,6 +32,7 @@ struct BenchResult {
     std::string setting;  // what was chosen for it: "flash attention on"; may be empty
     BenchKind kind = BenchKind::Prefill;
     uint32_t streams = 1;
+    uint32_t context = 0;              // tokens of each stream before it decoded
     std::vector<double> tokens_per_s;  // of all streams together; sorted
 
     double median() const;

@@ -47,7 +47,7 @@ void set_llamacpp_room(const NativeSettings& wanted, const KvShape& shape, uint6
         sequences = wanted.kv_tokens / context;
     } else if (memory_bytes > 0) {
         uint64_t token_bytes = shape.token_bytes;
-        if (out.kv_type == KvType::Q8_0) token_bytes = token_bytes / 64 * 34;  // 32 codes, a scale
+        if (out.kv_type == KvType::Int8) token_bytes = token_bytes / 64 * 34;  // 32 codes, a scale
         const uint64_t tokens = memory_bytes / 4 / std::max<uint64_t>(token_bytes, 1);
         sequences = std::min(sequences, tokens / context);
     }

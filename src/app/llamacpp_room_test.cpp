@@ -19,7 +19,7 @@ std::pair<uint32_t, uint32_t> room(const NativeSettings& wanted, const KvShape& 
 
 TEST(LlamaCppRoom, IsAQuarterOfTheMemoryAndAtMostEightContexts) {
     EXPECT_EQ(room({}, kShape, 16 * kGibibyte), std::pair(4U, 8192U));  // 1 GiB each
-    EXPECT_EQ(room({}, kShape, 16 * kGibibyte, KvType::Q8_0), std::pair(7U, 8192U));
+    EXPECT_EQ(room({}, kShape, 16 * kGibibyte, KvType::Int8), std::pair(7U, 8192U));
     EXPECT_EQ(room({}, kShape, 999 * kGibibyte), std::pair(8U, 8192U));
     EXPECT_EQ(room({}, kShape, kGibibyte), std::pair(1U, 8192U));
     EXPECT_EQ(room({}, kShape, 0), std::pair(8U, 8192U));

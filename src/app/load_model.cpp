@@ -147,7 +147,7 @@ Expected<std::unique_ptr<Runner>> make_runner(const std::string& path, const Ggu
         if (device.name == choice.device) memory_bytes = device.memory_bytes_free;
     LlamaCppSettings llamacpp{.threads = settings.native.threads,
                               .step_tokens_max = settings.native.step_tokens_max,
-                              .kv_type = settings.kv_type,
+                              .kv_type = settings.native.kv_type,
                               .device = choice.device,
                               .device_layers = choice.device_layers};
     set_llamacpp_room(settings.native, kv_shape(file), memory_bytes, llamacpp);

@@ -33,7 +33,7 @@ Expected<ModelVocabulary> load_vocabulary(const ModelEntry& entry, const GgufFil
 
 struct LoadSettings {
     EngineWish wish = {};
-    KvType kv_type = KvType::F16;  // of llama.cpp
+    // Threads, room and the type of keys and values hold for llama.cpp too.
     NativeSettings native;
     EngineSettings engine;  // model and end_tokens are filled from the entry and the file
 };

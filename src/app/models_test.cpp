@@ -109,7 +109,7 @@ TEST_F(ModelsTest, AModelsOwnEngineGoesBeforeTheCommonOne) {
     EXPECT_EQ(plain.wish.engine, "auto");
     EXPECT_EQ(plain.wish.device, "auto");
     EXPECT_FALSE(plain.wish.device_layers);
-    EXPECT_EQ(plain.kv_type, KvType::F16);
+    EXPECT_EQ(plain.native.kv_type, KvType::F16);
 
     settings_.engine_name = "llama.cpp";
     settings_.device = "cuda";
@@ -126,12 +126,12 @@ TEST_F(ModelsTest, AModelsOwnEngineGoesBeforeTheCommonOne) {
     EXPECT_EQ(same.wish.engine, "llama.cpp");
     EXPECT_EQ(same.wish.device, "cuda");
     EXPECT_EQ(same.wish.device_layers, 5U);
-    EXPECT_EQ(same.kv_type, KvType::Q8_0);
+    EXPECT_EQ(same.native.kv_type, KvType::Int8);
     const LoadSettings own = load_settings_of(settings_, {"b", "/b", ""});
     EXPECT_EQ(own.wish.engine, "native");
     EXPECT_EQ(own.wish.device, "cpu");
     EXPECT_FALSE(own.wish.device_layers);
-    EXPECT_EQ(own.kv_type, KvType::F16);
+    EXPECT_EQ(own.native.kv_type, KvType::F16);
 }
 
 TEST(TokenIds, AreWholeNumbersBetweenCommas) {

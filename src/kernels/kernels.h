@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "kernels/isa.h"
+#include "kernels/kv_head.h"
 #include "kernels/packed_matrix.h"
 #include "kernels/quantized_rows.h"
 
@@ -12,19 +13,11 @@ namespace dunlin {
 /// Keys that one piece of attention covers; pieces begin at multiples of it.
 inline constexpr uint32_t kSpanKeys = 256;
 
-/// Where the keys and values of one head of one sequence stand: blocks of 16 tokens, as halves.
-/// A block holds keys as [head_dim][16], so that 16 keys meet one element of a query at once, then
-/// values as [16][head_dim rounded up to 16].
-struct KvHead {
-    const uint16_t* base = nullptr;    // of this layer and head
-    size_t block_stride = 0;           // halves from block b to block b + 1
-    const uint32_t* blocks = nullptr;  // of the sequence, in order
-    uint32_t head_dim = 0;
-
-    size_t padded_dim() const { return (head_dim + 15) / 16 * 16; }
-    const uint16_t* keys(size_t index) const { return base + blocks[index] * block_stride; }
-    const uint16_t* values(size_t index) const { return keys(index) + size_t{16} * head_dim; }
-};
+/// What one span gives one query: the weighted values, head_dim rounded up to 16, then the maximum
+/// of the scores and the sum of the weights, and room to the next multiple of 16.
+constexpr size_t span_part_floats(size_t head_dim) {
+    return (head_dim + 15) / 16 * 16 + 16;
+}
 
 /// Queries that share a KvHead. Query i sees the first `lengths[i]` tokens.
 struct Queries {
@@ -69,9 +62,16 @@ struct Kernels {
     /// (maximum, sum, weighted values; keys ascending) and merged ascending.
     void (*attend)(const KvHead& kv, const Queries& queries);
 
+    /// The same in pieces, for several threads. What span number `span` gives each query goes to
+    /// parts[query][span_part_floats(head_dim)], where the query sees any of it.
+    void (*attend_span)(const KvHead& kv, const Queries& queries, uint32_t span, float* parts);
+    /// And the result of one query whose part of span i stands at parts + i * stride.
+    void (*merge_spans)(const float* parts, size_t stride, uint32_t spans, uint32_t head_dim,
+                        float* out);
+
     /// Writes one token's key and value, each [head_dim], to place `slot` of a block.
-    void (*store_kv)(const float* key, const float* value, uint32_t head_dim, uint32_t slot,
-                     uint16_t* block);
+    void (*store_kv)(const float* key, const float* value, const KvLayout& layout, uint32_t slot,
+                     std::byte* block);
 };
 
 /// REQUIRES: `isa` is among available_isas().

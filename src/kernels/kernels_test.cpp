@@ -251,72 +251,161 @@ TEST_P(EveryIsa, AnOutlierLeavesTheOthersTheirPrecision) {
     EXPECT_LE(x.scale(kBlock), 1.0F / 127);
 }
 
-/// Keys and values of `tokens` tokens in blocks that lie in disorder, NaN where nothing is stored.
+/// What a number becomes when it is kept as a byte: the definition, apart from the kernels. The
+/// largest is 127 of the scale, which is a half.
+void keep_as_bytes(std::span<float> x) {
+    float largest = 0;
+    for (const float v : x) largest = std::max(largest, std::fabs(v));
+    const float scale = half_to_float(float_to_half(largest / 127));
+    for (float& v : x)
+        v = scale > 0 ? scale * std::clamp(std::nearbyint(v * (1 / scale)), -127.0F, 127.0F) : 0.0F;
+}
+
+/// Keys and values of `tokens` tokens in blocks that lie in disorder, NaN where nothing is stored;
+/// and as they should come back.
 struct Cache {
-    Cache(const Kernels& kernels, uint32_t head_dim, uint32_t tokens, Random& random)
+    Cache(const Kernels& kernels, KvType type, uint32_t head_dim, uint32_t tokens, Random& random)
         : keys(random.numbers(size_t{tokens} * head_dim)),
           values(random.numbers(size_t{tokens} * head_dim)) {
         const uint32_t count = (tokens + 15) / 16;
-        const size_t padded = (head_dim + 15) / 16 * 16;
-        head = {.block_stride = 16 * (head_dim + padded), .head_dim = head_dim};
-        data.assign(head.block_stride * count, 0x7e00);
+        head.layout = {type, head_dim};
+        head.block_stride = head.layout.block_bytes() + 32;
+        data.assign(head.block_stride * count / 2, 0x7e00);
         for (uint32_t b = 0; b < count; ++b) blocks.push_back(count - 1 - b);
-        head.base = data.data();
+        auto* base = reinterpret_cast<std::byte*>(data.data());
+        head.base = base;
         head.blocks = blocks.data();
-        for (uint32_t t = 0; t < tokens; ++t)
-            kernels.store_kv(&keys[size_t{t} * head_dim], &values[size_t{t} * head_dim], head_dim,
-                             t % 16, data.data() + blocks[t / 16] * head.block_stride);
+        for (uint32_t t = 0; t < tokens; ++t) {
+            const std::span key = std::span(keys).subspan(size_t{t} * head_dim, head_dim);
+            const std::span value = std::span(values).subspan(size_t{t} * head_dim, head_dim);
+            for (float& v : value) v *= static_cast<float>(t % 7 + 1);  // scales differ
+            kernels.store_kv(key.data(), value.data(), head.layout, t % 16,
+                             base + blocks[t / 16] * head.block_stride);
+            for (const std::span row : {key, value}) {
+                if (type == KvType::Int8) keep_as_bytes(row);
+                for (float& v : row)
+                    if (type == KvType::F16) v = half_to_float(float_to_half(v));
+            }
+        }
     }
-    std::vector<float> keys, values;
+    std::vector<float> keys, values;  // as kept
     std::vector<uint16_t> data;
     std::vector<uint32_t> blocks;
     KvHead head;
 };
 
-TEST_P(EveryIsa, AttentionFollowsItsDefinitionInAnyCompany) {
-    constexpr uint32_t kTokens = 600;  // three spans
-    for (const uint32_t head_dim : {24U, 64U, 40U}) {
-        const Cache cache(kernels(), head_dim, kTokens, random_);
-        const auto query = random_.numbers(size_t{kTokens} * head_dim);
-        std::vector<float> alone(query.size()), together(query.size());
-        std::vector<const float*> rows;
-        std::vector<float*> out;
-        std::vector<uint32_t> lengths;
-        const float scale = 1.0F / std::sqrt(static_cast<float>(head_dim));
-        for (uint32_t t = 0; t < kTokens; ++t) {
-            const float* row = &query[size_t{t} * head_dim];
-            float* own = &alone[size_t{t} * head_dim];
-            const uint32_t length = t + 1;
-            portable().attend(cache.head, {&row, &own, &length, 1, scale});
-            rows.push_back(row);
-            out.push_back(&together[size_t{t} * head_dim]);
-            lengths.push_back(length);
+/// The queries of all tokens, and where their results go.
+struct AllQueries {
+    AllQueries(std::span<const float> query, std::span<float> result, uint32_t head_dim)
+        : scale(1.0F / std::sqrt(static_cast<float>(head_dim))) {
+        for (size_t at = 0; at < query.size(); at += head_dim) {
+            rows.push_back(&query[at]);
+            out.push_back(&result[at]);
+            lengths.push_back(static_cast<uint32_t>(rows.size()));
         }
-        kernels().attend(cache.head, {rows.data(), out.data(), lengths.data(), kTokens, scale});
-        ASSERT_EQ(alone, together);
+    }
+    Queries from(size_t first, size_t count) const {
+        return {&rows[first], &out[first], &lengths[first], count, scale};
+    }
+    std::vector<const float*> rows;
+    std::vector<float*> out;
+    std::vector<uint32_t> lengths;
+    float scale;
+};
 
-        for (const uint32_t t : {0U, 1U, 17U, 255U, 256U, 599U}) {
-            std::vector<double> weight(t + 1), expected(head_dim);
-            double total = 0;
-            for (uint32_t k = 0; k <= t; ++k) {
-                double score = 0;
-                for (uint32_t d = 0; d < head_dim; ++d)
-                    score +=
-                        double{query[size_t{t} * head_dim + d]} *
-                        double{half_to_float(float_to_half(cache.keys[size_t{k} * head_dim + d]))};
-                total += weight[k] = std::exp(score * double{scale});
-            }
-            for (uint32_t d = 0; d < head_dim; ++d) {
-                for (uint32_t k = 0; k <= t; ++k)
-                    expected[d] += weight[k] / total *
-                                   double{half_to_float(
-                                       float_to_half(cache.values[size_t{k} * head_dim + d]))};
-                ASSERT_NEAR(together[size_t{t} * head_dim + d], expected[d], 2e-6);
-            }
+class Attention : public EveryIsa {
+ protected:
+    static constexpr uint32_t kTokens = 600;  // three spans
+
+    void check(KvType type, uint32_t head_dim) {
+        const Cache cache(kernels(), type, head_dim, kTokens, random_);
+        const auto query = random_.numbers(size_t{kTokens} * head_dim);
+        std::vector<float> alone(query.size()), together(query.size()), split(query.size());
+        const AllQueries one(query, alone, head_dim);
+        for (uint32_t t = 0; t < kTokens; ++t) portable().attend(cache.head, one.from(t, 1));
+        kernels().attend(cache.head, AllQueries(query, together, head_dim).from(0, kTokens));
+        ASSERT_EQ(alone, together);
+        attend_in_spans(cache.head, AllQueries(query, split, head_dim));
+        ASSERT_EQ(alone, split);
+        for (const uint32_t t : {0U, 1U, 17U, 255U, 256U, 599U})
+            check_query(cache, query, together, t);
+    }
+
+    /// In company of any size, one span after the other, the last first.
+    void attend_in_spans(const KvHead& head, const AllQueries& all) {
+        const size_t part = span_part_floats(head.layout.head_dim);
+        for (size_t first = 0, count = 1; first < kTokens; first += count, count = count % 9 + 1) {
+            count = std::min<size_t>(count, kTokens - first);
+            const Queries queries = all.from(first, count);
+            std::vector<float> parts(3 * count * part, NAN);
+            for (const uint32_t span : {2U, 1U, 0U})
+                kernels().attend_span(head, queries, span, &parts[span * count * part]);
+            for (size_t q = 0; q < count; ++q)
+                kernels().merge_spans(&parts[q * part], count * part,
+                                      (queries.lengths[q] + kSpanKeys - 1) / kSpanKeys,
+                                      head.layout.head_dim, queries.out[q]);
         }
+    }
+
+    static void check_query(const Cache& cache, std::span<const float> query,
+                            std::span<const float> result, uint32_t t) {
+        const uint32_t head_dim = cache.head.layout.head_dim;
+        std::vector<double> weight(t + 1);
+        double total = 0;
+        for (uint32_t k = 0; k <= t; ++k) {
+            double score = 0;
+            for (uint32_t d = 0; d < head_dim; ++d)
+                score += double{query[size_t{t} * head_dim + d]} *
+                         double{cache.keys[size_t{k} * head_dim + d]};
+            total += weight[k] =
+                std::exp(score * double{1.0F / std::sqrt(static_cast<float>(head_dim))});
+        }
+        for (uint32_t d = 0; d < head_dim; ++d) {
+            double expected = 0;
+            for (uint32_t k = 0; k <= t; ++k)
+                expected += weight[k] / total * double{cache.values[size_t{k} * head_dim + d]};
+            ASSERT_NEAR(result[size_t{t} * head_dim + d], expected, 1e-5);
+        }
+    }
+};
+
+TEST_P(Attention, FollowsItsDefinitionInAnyCompany) {
+    for (const KvType type : {KvType::F16, KvType::Int8})
+        for (const uint32_t head_dim : {24U, 64U, 41U, 80U, 128U, 1U}) {
+            SCOPED_TRACE(std::string(type == KvType::Int8 ? "int8 " : "f16 ") +
+                         std::to_string(head_dim));
+            check(type, head_dim);
+            if (HasFatalFailure()) return;
+        }
+}
+
+TEST_P(Attention, StoresTheSameBytesEverywhere) {
+    for (const KvType type : {KvType::F16, KvType::Int8})
+        for (const uint32_t head_dim : {1U, 16U, 41U, 64U}) {
+            Random a, b;
+            const Cache here(kernels(), type, head_dim, 19, a);
+            const Cache there(portable(), type, head_dim, 19, b);
+            EXPECT_EQ(here.data, there.data) << head_dim;
+        }
+}
+
+TEST_P(Attention, ValuesThatAreNoNumbersShow) {
+    const KvLayout layout{KvType::Int8, 20};
+    for (const float bad : {NAN, INFINITY, -INFINITY}) {
+        std::vector<uint16_t> block(layout.block_bytes() / 2);
+        auto* base = reinterpret_cast<std::byte*>(block.data());
+        std::vector<float> key(20, 1.0F), value(20, 0.0F), out(20), query(20, 1.0F);
+        value[3] = bad;
+        kernels().store_kv(key.data(), value.data(), layout, 0, base);
+        const uint32_t first = 0;
+        const KvHead head{layout, base, layout.block_bytes(), &first};
+        kernels().attend(head, AllQueries(query, out, 20).from(0, 1));
+        EXPECT_TRUE(std::isnan(out[3])) << bad;
     }
 }
 
+INSTANTIATE_TEST_SUITE_P(Isa, Attention, testing::ValuesIn(available_isas()),
+                         [](const auto& isa) { return std::string(to_string(isa.param)); });
 INSTANTIATE_TEST_SUITE_P(Isa, EveryIsa, testing::ValuesIn(available_isas()),
                          [](const auto& isa) { return std::string(to_string(isa.param)); });
 

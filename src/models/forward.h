@@ -25,36 +25,40 @@ struct ForwardBatch {
     std::span<const uint32_t> output_rows;  // which rows' logits are wanted, ascending
 };
 
-/// Memory for the keys and values of one model: for each layer and head, blocks of 16 tokens. A
-/// block index means the same place in every layer, so one block table serves them all.
+/// Memory for the keys and values of one model: for each layer and head, blocks of 16 tokens, as
+/// KvLayout has them. A block index means the same place in every layer, so one block table serves
+/// them all.
 class KvStore {
  public:
     struct Dimensions {
         uint32_t layers = 0, heads = 0, head_dim = 0, blocks = 0;
+        KvType type = KvType::F16;
     };
     static Expected<KvStore> allocate(const Dimensions& dimensions);
 
     /// Where `head` of `layer` of a sequence stands; `blocks` is borrowed.
     KvHead head(uint32_t layer, uint32_t head, std::span<const BlockId> blocks) const;
-    uint16_t* block(uint32_t layer, uint32_t head, BlockId block);
+    std::byte* block(uint32_t layer, uint32_t head, BlockId block);
+    const KvLayout& layout() const { return layout_; }
 
     /// Copies a whole block in every layer: what lies behind the wanted tokens is overwritten
     /// before it is read.
     void copy(BlockId from, BlockId to);
 
-    uint64_t bytes() const { return halves() * 2; }
-    uint64_t block_bytes() const { return bytes() / dimensions_.blocks; }
+    uint64_t bytes() const { return block_bytes() * dimensions_.blocks; }
+    uint64_t block_bytes() const {
+        return uint64_t{dimensions_.layers} * dimensions_.heads * layout_.block_bytes();
+    }
 
  private:
     struct Unmap {
         size_t bytes;
-        void operator()(uint16_t* p) const;
+        void operator()(std::byte* p) const;
     };
-    uint64_t halves() const;
 
     Dimensions dimensions_;
-    size_t block_halves_ = 0;  // of one head of one layer
-    std::unique_ptr<uint16_t, Unmap> data_;
+    KvLayout layout_;
+    std::unique_ptr<std::byte, Unmap> data_;
 };
 
 }  // namespace dunlin

@@ -96,14 +96,15 @@ Workspace::Workspace(const ModelConfig& c, const Dimensions& d)
       logits(d.outputs_max, c.vocab_size, false),
       scratch(d.threads, std::vector<float>(size_t{d.rows_max} * 4 * kPanelRows)),
       angles(size_t{d.rows_max} * c.rotary_dim),
-      positions(d.rows_max) {
+      positions(d.rows_max),
+      spans(c, d.tokens_max, d.threads) {
     const size_t q = round_up<size_t>(size_t{c.num_attention_heads} * c.head_dim, kPanelRows);
     const size_t kv = round_up<size_t>(size_t{c.num_key_value_heads} * c.head_dim, kPanelRows);
     qkv = Features(d.rows_max, q + 2 * kv, false);
 }
 
 uint64_t Workspace::bytes() const {
-    uint64_t sum = 4 * (angles.size() + positions.size());
+    uint64_t sum = 4 * (angles.size() + positions.size()) + spans.bytes();
     for (const Features* one : {&hidden, &normed, &qkv, &attended, &gated, &last, &logits})
         sum += one->bytes();
     for (const auto& tile : scratch) sum += 4 * tile.size();

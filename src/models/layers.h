@@ -1,7 +1,9 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -47,11 +49,23 @@ struct Rotary {
 };
 Rotary make_rotary(const ModelConfig& config);
 
+/// Room for what single spans of keys give the queries of a step, and who of those that compute
+/// them is the last: that one merges them.
+struct SpanRoom {
+    SpanRoom(const ModelConfig& config, uint32_t tokens_max, uint32_t threads);
+    std::unique_ptr<float[]> parts;  // is touched where it is used
+    size_t floats = 0;
+    std::vector<std::atomic<uint32_t>> done;  // of each sequence's head, in the units' order; 0
+                                              // between two layers
+    uint64_t bytes() const { return 4 * (floats + done.size()); }
+};
+
 /// Buffers of one step; made once for the most rows a step may have.
 class Workspace {
  public:
     struct Dimensions {
         uint32_t rows_max = 0, outputs_max = 0, threads = 1;
+        uint32_t tokens_max = 0;  // of a sequence
     };
     Workspace(const ModelConfig& config, const Dimensions& dimensions);
 
@@ -59,6 +73,7 @@ class Workspace {
     std::vector<std::vector<float>> scratch;  // one a worker: a gate and an up tile
     std::vector<float> angles;                // [rows][rotary_dim / 2][cos, sin]
     std::vector<uint32_t> positions;          // [rows]
+    SpanRoom spans;
     uint64_t bytes() const;
 };
 

@@ -132,7 +132,7 @@ inline std::vector<Subject> subjects() {
     library("Quantized", "tiny_quantized.gguf", {.flash_attention = FlashAttention::Off});
     library("QuantizedFlash", "tiny_quantized.gguf", {.flash_attention = FlashAttention::On});
     library("Sliding", "tiny_sliding.gguf", {});
-    library("SlidingKv8", "tiny_sliding.gguf", {.kv_type = KvType::Q8_0});
+    library("SlidingKv8", "tiny_sliding.gguf", {.kv_type = KvType::Int8});
     library("Recurrent", "tiny_recurrent.gguf", {});
     for (const LlamaCppDevice& device : llamacpp_devices()) {
         library("PlainOn_" + device.name, "tiny_plain.gguf", {.device = device.name});

@@ -69,7 +69,7 @@ struct Settings {
 inline constexpr std::string_view kLogLevels[] = {"debug", "info", "warning", "error", "off"};
 inline constexpr std::string_view kEngines[] = {"auto", "native", "llama.cpp"};
 inline constexpr std::string_view kDeviceKinds[] = {"cuda", "rocm", "vulkan", "metal"};
-inline constexpr std::string_view kKvTypes[] = {"f16", "q8_0"};
+inline constexpr std::string_view kKvTypes[] = {"f16", "int8", "q8_0"};
 inline constexpr std::string_view kAuthentications[] = {"auto", "on", "off"};
 inline constexpr std::string_view kOverlong[] = {"refuse", "trim"};
 

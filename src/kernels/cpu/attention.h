@@ -7,11 +7,15 @@
 // bits of a query's result depend on its own length and the stored keys alone, however many
 // queries, threads or chunks there are. (Online softmax: Milakov and Gimelshein, arXiv 1805.02867.)
 //
-// Queries of a group share each conversion of keys and values from half precision.
+// Queries of a group share each conversion of keys and values from what is stored. Scales of bytes
+// meet the scores and the weights, 16 keys at a time, and never the elements. Few queries wait for
+// memory only, and blocks lie apart where the hardware does not look ahead; so while one block is
+// used the next one is asked for.
 
 #pragma once
 
 #include <cmath>
+#include <cstring>
 
 #include "kernels/cpu/lanes.h"
 #include "kernels/cpu/runs.h"
@@ -23,46 +27,110 @@ namespace dunlin {
 inline constexpr int kGroup = 4;
 inline constexpr size_t kHeadDimMax = 512;
 
-/// Rows of weighted values stand one behind the other, each KvHead::padded_dim() long.
-template <int N>
-struct AttentionState {
-    float scores[N][kSpanKeys];
-    float part[N * kHeadDimMax];  // one span's weighted values
-    float sum[N * kHeadDimMax];   // all spans so far
-    float m[N], l[N];             // all spans so far
+/// Strips of 16 that a pass over N queries has: enough sums under way to hide the latency of a
+/// multiply-add, and no more than there are registers.
+template <class V, int N>
+inline constexpr int kStripsAtOnce = V::kStrips * (N == 1   ? 4
+                                                   : N == 2 ? 2
+                                                            : 1) <
+                                             8
+                                         ? V::kStrips * (N == 1   ? 4
+                                                         : N == 2 ? 2
+                                                                  : 1)
+                                         : 8;
+
+template <class V>
+struct StoredHalves {
+    using Number = uint16_t;
+    static constexpr bool kScaled = false;
+    static typename V::F load(const Number* p) { return V::load_half(p); }
 };
 
-/// Scores of K strips of 16 keys, from a multiple of 16 on.
-template <class V, int N, int K>
-void score_strips(const KvHead& kv, const float* const* rows, float scale, uint32_t key,
-                  uint32_t span_begin, AttentionState<N>& state) {
-    const uint16_t* keys[K];
+template <class V>
+struct StoredBytes {
+    using Number = int8_t;
+    static constexpr bool kScaled = true;
+    static typename V::F load(const Number* p) { return V::load_bytes(p); }
+};
+
+/// The blocks of a KvHead whose numbers are stored as S has it.
+template <class S>
+class Blocks {
+ public:
+    using Number = typename S::Number;
+    explicit Blocks(const KvHead& kv)
+        : kv_(kv), keys_at_(kv.layout.scale_bytes()), values_at_(kv.layout.values_at()) {}
+
+    uint32_t head_dim() const { return kv_.layout.head_dim; }
+    size_t padded() const { return kv_.layout.padded_dim(); }
+    const Number* keys(size_t index) const { return numbers(index, keys_at_); }
+    const Number* values(size_t index) const { return numbers(index, values_at_); }
+    const uint16_t* key_scales(size_t index) const {
+        return reinterpret_cast<const uint16_t*>(kv_.block(index));
+    }
+    const uint16_t* value_scales(size_t index) const { return key_scales(index) + kKvBlockTokens; }
+
+ private:
+    const Number* numbers(size_t index, size_t at) const {
+        return reinterpret_cast<const Number*>(kv_.block(index) + at);
+    }
+    const KvHead& kv_;
+    const size_t keys_at_, values_at_;
+};
+
+inline constexpr size_t kLineBytes = 64;
+
+/// The keys of a span, and the queries that look at them.
+struct SpanQueries {
+    const float* const* rows;
+    const uint32_t* lengths;
+    float scale;
+    uint32_t begin, end;  // of the span, as far as the longest query sees
+};
+
+/// Scores of K strips of 16 keys, from block `block` on, into scores[query][key of the span].
+template <class V, class S, int N, int K>
+void score_strips(const Blocks<S>& kv, const SpanQueries& span, size_t block,
+                  float (*scores)[kSpanKeys]) {
+    using Number = typename S::Number;
+    constexpr uint32_t kPerLine = kLineBytes / (16 * sizeof(Number));
+    const size_t block_end = (span.end + 15) / 16;
+    const Number* keys[K];
+    const Number* next[K];
     typename V::F acc[N][K];
-    for (int j = 0; j < K; ++j) keys[j] = kv.keys(key / 16 + static_cast<uint32_t>(j));
-    for (int q = 0; q < N; ++q)
-        for (int j = 0; j < K; ++j) acc[q][j] = V::zero();
-    for (uint32_t d = 0; d < kv.head_dim; ++d) {
-        typename V::F k[K];
-        for (int j = 0; j < K; ++j) k[j] = V::load_half(keys[j] + d * 16);
-        for (int q = 0; q < N; ++q) {
-            const auto x = V::all(rows[q][d]);
-            for (int j = 0; j < K; ++j) acc[q][j] = V::fma(k[j], x, acc[q][j]);
-        }
+    for (int j = 0; j < K; ++j) {
+        keys[j] = kv.keys(block + j);
+        // Behind the last keys come the first values.
+        const size_t ahead = block + K + j;
+        next[j] = ahead < block_end ? kv.keys(ahead)
+                                    : kv.values(ahead - block_end + span.begin / 16 < block_end
+                                                    ? ahead - block_end + span.begin / 16
+                                                    : block);
     }
     for (int q = 0; q < N; ++q)
-        for (int j = 0; j < K; ++j)
-            V::store(state.scores[q] + (key - span_begin) + 16 * j,
-                     V::mul(acc[q][j], V::all(scale)));
-}
-
-/// Scores of keys [first, last) of a span; lanes behind a query's end are not used.
-template <class V, int N>
-void span_scores(const KvHead& kv, const float* const* rows, float scale, uint32_t span_begin,
-                 uint32_t span_end, AttentionState<N>& state) {
-    in_runs<V::kStrips>(span_begin / 16, (span_end + 15) / 16, [&]<int K>(size_t strip) {
-        score_strips<V, N, K>(kv, rows, scale, static_cast<uint32_t>(16 * strip), span_begin,
-                              state);
-    });
+        for (int j = 0; j < K; ++j) acc[q][j] = V::zero();
+    const auto element = [&](uint32_t d) {
+        typename V::F x[N];
+        for (int q = 0; q < N; ++q) x[q] = V::all(span.rows[q][d]);
+        for (int j = 0; j < K; ++j) {
+            const auto k = S::load(keys[j] + d * 16);
+            for (int q = 0; q < N; ++q) acc[q][j] = V::fma(k, x[q], acc[q][j]);
+        }
+    };
+    uint32_t d = 0;
+    for (; d + kPerLine <= kv.head_dim(); d += kPerLine) {
+        for (int j = 0; j < K; ++j) __builtin_prefetch(next[j] + d * 16);
+        for (uint32_t i = 0; i < kPerLine; ++i) element(d + i);
+    }
+    for (; d < kv.head_dim(); ++d) element(d);
+    for (int j = 0; j < K; ++j) {
+        const size_t at = 16 * (block + j) - span.begin;
+        for (int q = 0; q < N; ++q) {
+            auto score = acc[q][j];
+            if constexpr (S::kScaled) score = V::mul(score, V::load_half(kv.key_scales(block + j)));
+            V::store(scores[q] + at, V::mul(score, V::all(span.scale)));
+        }
+    }
 }
 
 /// Turns the first `count` scores into weights; returns their maximum and sum.
@@ -84,108 +152,177 @@ void span_weights(float* scores, uint32_t count, float& m, float& l) {
     l = sum_lanes<V>(sum);
 }
 
-/// Adds weight x value for keys [begin, end) of the span, in order, to N queries from `q0` on, in K
+/// Makes weights of stored values of weights of values.
+template <class V, class S>
+void scale_weights(const Blocks<S>& kv, uint32_t span_begin, uint32_t count, float* weights) {
+    if constexpr (S::kScaled)
+        for (uint32_t i = 0; i < count; i += 16)
+            V::store(weights + i, V::mul(V::load(weights + i),
+                                         V::load_half(kv.value_scales((span_begin + i) / 16))));
+}
+
+/// Adds weight x value for keys [begin, end) of the span, in order, to N queries' parts, in K
 /// strips of 16 elements from `d` on.
-template <class V, int N, int K, int M>
-void value_strips(const KvHead& kv, uint32_t span_begin, uint32_t begin, uint32_t end, int q0,
-                  size_t d, AttentionState<M>& state) {
-    const size_t padded = kv.padded_dim();
-    float* part = state.part + static_cast<size_t>(q0) * padded + d;
+template <class V, class S, int N, int K>
+void value_strips(const Blocks<S>& kv, uint32_t span_begin, uint32_t begin, uint32_t end, size_t d,
+                  const float (*weights)[kSpanKeys], float* parts, size_t stride) {
+    const size_t padded = kv.padded();
+    const size_t row_bytes = d == 0 ? padded * sizeof(typename S::Number) : 0;
     typename V::F acc[N][K];
     for (int q = 0; q < N; ++q)
-        for (int j = 0; j < K; ++j) acc[q][j] = V::load(part + q * padded + 16 * j);
-    for (uint32_t key = begin; key < end; ++key) {
-        const uint16_t* values = kv.values(key / 16) + (key % 16) * padded + d;
-        typename V::F v[K];
-        for (int j = 0; j < K; ++j) v[j] = V::load_half(values + 16 * j);
-        for (int q = 0; q < N; ++q) {
-            const auto weight = V::all(state.scores[q0 + q][key - span_begin]);
-            for (int j = 0; j < K; ++j) acc[q][j] = V::fma(v[j], weight, acc[q][j]);
+        for (int j = 0; j < K; ++j) acc[q][j] = V::load(parts + q * stride + d + 16 * j);
+    while (begin < end) {
+        const uint32_t block_end = begin / 16 * 16 + 16 < end ? begin / 16 * 16 + 16 : end;
+        const auto* values = kv.values(begin / 16) + begin % 16 * padded;
+        const auto* next = block_end < end ? kv.values(begin / 16 + 1) : values;
+        for (; begin < block_end; ++begin, values += padded, next += padded) {
+            for (size_t at = 0; at < row_bytes; at += kLineBytes)
+                __builtin_prefetch(reinterpret_cast<const std::byte*>(next) + at);
+            typename V::F w[N];
+            for (int q = 0; q < N; ++q) w[q] = V::all(weights[q][begin - span_begin]);
+            for (int j = 0; j < K; ++j) {
+                const auto v = S::load(values + d + 16 * j);
+                for (int q = 0; q < N; ++q) acc[q][j] = V::fma(v, w[q], acc[q][j]);
+            }
         }
     }
     for (int q = 0; q < N; ++q)
-        for (int j = 0; j < K; ++j) V::store(part + q * padded + 16 * j, acc[q][j]);
+        for (int j = 0; j < K; ++j) V::store(parts + q * stride + d + 16 * j, acc[q][j]);
 }
 
-template <class V, int N, int M>
-void span_values(const KvHead& kv, uint32_t span_begin, uint32_t begin, uint32_t end, int q0,
-                 AttentionState<M>& state) {
-    in_runs<V::kStrips>(0, kv.padded_dim() / 16, [&]<int K>(size_t strip) {
-        value_strips<V, N, K>(kv, span_begin, begin, end, q0, 16 * strip, state);
+template <class V, class S, int N>
+void span_values(const Blocks<S>& kv, uint32_t span_begin, uint32_t begin, uint32_t end,
+                 const float (*weights)[kSpanKeys], float* parts, size_t stride) {
+    in_runs<kStripsAtOnce<V, N>>(0, kv.padded() / 16, [&]<int K>(size_t strip) {
+        value_strips<V, S, N, K>(kv, span_begin, begin, end, 16 * strip, weights, parts, stride);
     });
 }
 
-template <class V, int N>
-void merge_span(const KvHead& kv, int q, bool first, float m, float l, AttentionState<N>& state) {
-    const size_t padded = kv.padded_dim();
-    float* sum = state.sum + static_cast<size_t>(q) * padded;
-    const float* part = state.part + static_cast<size_t>(q) * padded;
-    if (first) {
-        for (size_t d = 0; d < padded; d += 16) V::store(sum + d, V::load(part + d));
-        state.m[q] = m;
-        state.l[q] = l;
-        return;
+/// What one span gives N queries; see Kernels::attend_span. Where a query sees nothing of the span,
+/// its part is left as it was.
+template <class V, class S, int N>
+void span_parts(const Blocks<S>& kv, const SpanQueries& span, float* parts, size_t stride) {
+    float scores[N][kSpanKeys];
+    const size_t padded = kv.padded();
+    in_runs<kStripsAtOnce<V, N>>(span.begin / 16, (span.end + 15) / 16, [&]<int K>(size_t block) {
+        score_strips<V, S, N, K>(kv, span, block, scores);
+    });
+    uint32_t own_end[N];
+    for (int q = 0; q < N; ++q) {
+        own_end[q] = span.lengths[q] < span.end ? span.lengths[q] : span.end;
+        if (own_end[q] <= span.begin) continue;
+        const uint32_t count = own_end[q] - span.begin;
+        float* part = parts + static_cast<size_t>(q) * stride;
+        span_weights<V>(scores[q], count, part[padded], part[padded + 1]);
+        scale_weights<V>(kv, span.begin, count, scores[q]);
+        for (size_t d = 0; d < padded; d += 16) V::store(part + d, V::zero());
     }
-    const float top = state.m[q] > m ? state.m[q] : m;
-    float both[16] = {state.m[q] - top, m - top};
+    // Keys that all queries see are read once for all; the last few, of a prompt, one by one.
+    const uint32_t shared = own_end[0] < span.begin ? span.begin : own_end[0];
+    if (shared > span.begin)
+        span_values<V, S, N>(kv, span.begin, span.begin, shared, scores, parts, stride);
+    for (int q = 0; q < N; ++q)
+        if (own_end[q] > shared)
+            span_values<V, S, 1>(kv, span.begin, shared, own_end[q], scores + q,
+                                 parts + static_cast<size_t>(q) * stride, stride);
+}
+
+/// Adds the part of a query's next span to those before.
+template <class V>
+void merge_part(const float* part, size_t padded, float* sum) {
+    const float m1 = sum[padded], m2 = part[padded];
+    const float top = m1 > m2 ? m1 : m2;
+    float both[16] = {m1 - top, m2 - top};
     V::store(both, exp_lanes<V>(V::load(both)));
     const auto a = V::all(both[0]);
     const auto b = V::all(both[1]);
     for (size_t d = 0; d < padded; d += 16)
         V::store(sum + d, V::fma(V::load(part + d), b, V::mul(V::load(sum + d), a)));
-    state.l[q] = std::fma(l, both[1], state.l[q] * both[0]);
-    state.m[q] = top;
+    sum[padded] = top;
+    sum[padded + 1] = std::fma(part[padded + 1], both[1], sum[padded + 1] * both[0]);
 }
 
-template <class V, int N>
-void attend_group(const KvHead& kv, const float* const* rows, float* const* out,
-                  const uint32_t* lengths, float scale) {
-    AttentionState<N> state;
-    const size_t padded = kv.padded_dim();
+template <class V>
+void finish(const float* sum, uint32_t head_dim, size_t padded, float* out) {
+    const auto l = V::all(sum[padded + 1]);
+    for (size_t d = 0; d < head_dim; d += 16)
+        store_up_to<V>(out + d, head_dim - d, V::div(V::load(sum + d), l));
+}
+
+template <class V>
+void merge_spans(const float* parts, size_t stride, uint32_t spans, uint32_t head_dim, float* out) {
+    float sum[span_part_floats(kHeadDimMax)];
+    const size_t padded = span_part_floats(head_dim) - 16;
+    std::memcpy(sum, parts, (padded + 2) * sizeof(float));
+    for (uint32_t i = 1; i < spans; ++i) merge_part<V>(parts + i * stride, padded, sum);
+    finish<V>(sum, head_dim, padded, out);
+}
+
+template <class V, class S, int N>
+void attend_group(const Blocks<S>& kv, const Queries& queries, size_t at) {
+    const uint32_t* lengths = queries.lengths + at;
+    const size_t padded = kv.padded();
+    const size_t stride = span_part_floats(kv.head_dim());
+    float parts[N * span_part_floats(kHeadDimMax)];
+    float sums[N * span_part_floats(kHeadDimMax)];
     const uint32_t longest = lengths[N - 1];
     for (uint32_t begin = 0; begin < longest; begin += kSpanKeys) {
         const uint32_t end = begin + kSpanKeys < longest ? begin + kSpanKeys : longest;
-        span_scores<V, N>(kv, rows, scale, begin, end, state);
-        float m[N], l[N];
-        for (int q = 0; q < N; ++q) {
-            const uint32_t own_end = lengths[q] < end ? lengths[q] : end;
-            if (own_end > begin) span_weights<V>(state.scores[q], own_end - begin, m[q], l[q]);
-        }
-        for (size_t d = 0; d < N * padded; d += 16) V::store(state.part + d, V::zero());
-        // Keys that all queries see are read once for all; the last few, of a prompt, one by one.
-        const uint32_t shared = lengths[0] < begin ? begin : lengths[0] < end ? lengths[0] : end;
-        span_values<V, N>(kv, begin, begin, shared, 0, state);
-        for (int q = 0; q < N; ++q) {
-            const uint32_t own_end = lengths[q] < end ? lengths[q] : end;
-            if (own_end > shared) span_values<V, 1>(kv, begin, shared, own_end, q, state);
-            if (own_end > begin) merge_span<V>(kv, q, begin == 0, m[q], l[q], state);
-        }
+        span_parts<V, S, N>(kv, {queries.rows + at, lengths, queries.scale, begin, end},
+                            begin == 0 ? sums : parts, stride);
+        for (int q = 0; q < N && begin > 0; ++q)
+            if (lengths[q] > begin) merge_part<V>(parts + q * stride, padded, sums + q * stride);
     }
-    for (int q = 0; q < N; ++q) {
-        const auto l = V::all(state.l[q]);
-        for (size_t d = 0; d < kv.head_dim; d += 16)
-            store_up_to<V>(out[q] + d, kv.head_dim - d,
-                           V::div(V::load(state.sum + static_cast<size_t>(q) * padded + d), l));
-    }
+    for (int q = 0; q < N; ++q)
+        finish<V>(sums + q * stride, kv.head_dim(), padded, queries.out[at + q]);
 }
 
-/// The last queries are fewer than kGroup: often the three or seven that share one key head.
-template <class V>
-void attend(const KvHead& kv, const Queries& queries) {
-    const auto group = [&]<int N>(size_t at) {
-        attend_group<V, N>(kv, queries.rows + at, queries.out + at, queries.lengths + at,
-                           queries.scale);
-    };
+/// Calls group.operator()<N>(at) for at most kGroup queries at a time. The last are fewer: often
+/// the three or seven that share one key head.
+template <class Group>
+void in_groups(size_t count, Group&& group) {
     size_t at = 0;
-    for (; at + kGroup <= queries.count; at += kGroup) group.template operator()<kGroup>(at);
-    if (queries.count - at == 3) group.template operator()<3>(at);
-    if (queries.count - at == 2) group.template operator()<2>(at);
-    if (queries.count - at == 1) group.template operator()<1>(at);
+    for (; at + kGroup <= count; at += kGroup) group.template operator()<kGroup>(at);
+    if (count - at == 3) group.template operator()<3>(at);
+    if (count - at == 2) group.template operator()<2>(at);
+    if (count - at == 1) group.template operator()<1>(at);
+}
+
+/// Calls body(Blocks<S>) with what the head's type is stored as.
+template <class V, class Body>
+void with_blocks(const KvHead& kv, Body&& body) {
+    if (kv.layout.type == KvType::Int8)
+        body(Blocks<StoredBytes<V>>(kv));
+    else
+        body(Blocks<StoredHalves<V>>(kv));
 }
 
 template <class V>
-void store_kv(const float* key, const float* value, uint32_t head_dim, uint32_t slot,
-              uint16_t* block) {
+void attend(const KvHead& head, const Queries& queries) {
+    with_blocks<V>(head, [&]<class S>(const Blocks<S>& kv) {
+        in_groups(queries.count, [&]<int N>(size_t at) { attend_group<V, S, N>(kv, queries, at); });
+    });
+}
+
+template <class V>
+void attend_span(const KvHead& head, const Queries& queries, uint32_t span, float* parts) {
+    const uint32_t begin = span * kSpanKeys;
+    const size_t stride = span_part_floats(head.layout.head_dim);
+    with_blocks<V>(head, [&]<class S>(const Blocks<S>& kv) {
+        in_groups(queries.count, [&]<int N>(size_t at) {
+            const uint32_t longest = queries.lengths[at + N - 1];
+            if (longest <= begin) return;
+            const uint32_t end = begin + kSpanKeys < longest ? begin + kSpanKeys : longest;
+            span_parts<V, S, N>(
+                kv, {queries.rows + at, queries.lengths + at, queries.scale, begin, end},
+                parts + at * stride, stride);
+        });
+    });
+}
+
+template <class V>
+void store_halves(const float* key, const float* value, uint32_t head_dim, uint32_t slot,
+                  uint16_t* block) {
     const size_t padded = (size_t{head_dim} + 15) / 16 * 16;
     uint16_t* values = block + size_t{16} * head_dim + slot * padded;
     for (size_t d = 0; d < head_dim; d += 16) {
@@ -194,6 +331,60 @@ void store_kv(const float* key, const float* value, uint32_t head_dim, uint32_t 
         for (size_t i = d; i < head_dim && i < d + 16; ++i) block[i * 16 + slot] = halves[i - d];
         V::store_half(values + d, load_up_to<V>(value + d, head_dim - d));
     }
+}
+
+/// n numbers as bytes, 16 at a time to store(d, bytes); returns their scale, a half: the largest is
+/// 127 of it. Where any number is not finite the scale is not either, so that it shows.
+template <class V, class Store>
+uint16_t to_bytes(const float* x, size_t n, Store&& store) {
+    auto largest = V::zero();
+    auto probe = V::zero();  // stays 0 while all are finite
+    for (size_t d = 0; d < n; d += 16) {
+        const auto part = load_up_to<V>(x + d, n - d);
+        largest = V::max(V::abs(part), largest);
+        probe = V::fma(part, V::zero(), probe);
+    }
+    const float top = max_lanes<V>(largest) + sum_lanes<V>(probe);
+    uint16_t halves[16];
+    V::store_half(halves, V::all(top / 127.0F));
+    float scales[16];
+    V::store(scales, V::load_half(halves));
+    const bool usable = scales[0] > 0.0F && scales[0] < INFINITY;
+    const auto inverse = V::all(usable ? 1.0F / scales[0] : 0.0F);
+    for (size_t d = 0; d < n; d += 16) {
+        const auto part = V::mul(load_up_to<V>(x + d, n - d), inverse);
+        // The scale was rounded, so that the largest may be beyond 127 of it.
+        const auto held = V::min(V::max(part, V::all(-127.0F)), V::all(127.0F));
+        int8_t bytes[16];
+        V::store_bytes(bytes, V::round(held));
+        store(d, bytes);
+    }
+    return halves[0];
+}
+
+template <class V>
+void store_bytes(const float* key, const float* value, const KvLayout& layout, uint32_t slot,
+                 std::byte* block) {
+    const uint32_t head_dim = layout.head_dim;
+    auto* scales = reinterpret_cast<uint16_t*>(block);
+    auto* keys = reinterpret_cast<int8_t*>(block + layout.scale_bytes());
+    auto* values = reinterpret_cast<int8_t*>(block + layout.values_at());
+    scales[slot] = to_bytes<V>(key, head_dim, [&](size_t d, const int8_t* bytes) {
+        for (size_t i = d; i < head_dim && i < d + 16; ++i) keys[i * 16 + slot] = bytes[i - d];
+    });
+    scales[kKvBlockTokens + slot] =
+        to_bytes<V>(value, head_dim, [&](size_t d, const int8_t* bytes) {
+            std::memcpy(values + slot * layout.padded_dim() + d, bytes, 16);
+        });
+}
+
+template <class V>
+void store_kv(const float* key, const float* value, const KvLayout& layout, uint32_t slot,
+              std::byte* block) {
+    if (layout.type == KvType::Int8)
+        store_bytes<V>(key, value, layout, slot, block);
+    else
+        store_halves<V>(key, value, layout.head_dim, slot, reinterpret_cast<uint16_t*>(block));
 }
 
 }  // namespace dunlin

@@ -16,6 +16,8 @@ constexpr Kernels make_kernels(Isa isa) {
             .multiply_plain = multiply_plain<V>,
             .silu_mul = silu_mul<V>,
             .attend = attend<V>,
+            .attend_span = attend_span<V>,
+            .merge_spans = merge_spans<V>,
             .store_kv = store_kv<V>};
 }
 

@@ -28,6 +28,13 @@ struct Avx2 {
         const auto* at = reinterpret_cast<const __m128i*>(p);
         return {_mm256_cvtph_ps(_mm_loadu_si128(at)), _mm256_cvtph_ps(_mm_loadu_si128(at + 1))};
     }
+    static F load_bytes(const int8_t* p) {
+        const auto eight = [](const int8_t* at) {
+            const auto bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(at));
+            return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
+        };
+        return {eight(p), eight(p + 8)};
+    }
     static F load_bfloat(const uint16_t* p) {
         const auto* at = reinterpret_cast<const __m128i*>(p);
         return {upper(_mm_loadu_si128(at)), upper(_mm_loadu_si128(at + 1))};

@@ -32,6 +32,10 @@ struct Portable {
     static F load_half(const uint16_t* p) {
         return each([&](int i) { return half_to_float(p[i]); });
     }
+    /// 16 signed bytes.
+    static F load_bytes(const int8_t* p) {
+        return each([&](int i) { return static_cast<float>(p[i]); });
+    }
     static F load_bfloat(const uint16_t* p) {
         return each([&](int i) { return bfloat_to_float(p[i]); });
     }

@@ -46,7 +46,7 @@ std::optional<Error> refuse(const LlamaCppSettings& settings) {
     if (settings.sequences_max == 0 || settings.sequences_max > most)
         return Error{Code::Invalid,
                      "llama.cpp takes 1 to " + std::to_string(most) + " sequences at once"};
-    if (settings.kv_type == KvType::Q8_0 && settings.flash_attention == FlashAttention::Off)
+    if (settings.kv_type == KvType::Int8 && settings.flash_attention == FlashAttention::Off)
         return Error{Code::Invalid,
                      "an 8-bit KV cache needs flash attention in llama.cpp: switch that on, or "
                      "keep the cache at 16 bits"};
@@ -77,7 +77,7 @@ Expected<Placement> place(const GgufFile& file, const LlamaCppSettings& settings
     if (settings.device_layers)
         return Placement{device,
                          checked_cast<int32_t>(*settings.device_layers).value_or(INT32_MAX)};
-    const bool q8 = settings.kv_type == KvType::Q8_0;
+    const bool q8 = settings.kv_type == KvType::Int8;
     const uint32_t context = round_up(longest_sequence(file, settings), kContextGranule);
     const LayerBytes layers =
         layer_bytes(file, {.tokens = uint64_t{context} * settings.sequences_max,
@@ -136,7 +136,7 @@ llama_model* load_weights(const std::string& path, const GgufFile& file, const P
 llama_flash_attn_type flash_attention(const LlamaCppSettings& settings) {
     if (settings.flash_attention == FlashAttention::Off) return LLAMA_FLASH_ATTN_TYPE_DISABLED;
     const bool must =
-        settings.flash_attention == FlashAttention::On || settings.kv_type == KvType::Q8_0;
+        settings.flash_attention == FlashAttention::On || settings.kv_type == KvType::Int8;
     return must ? LLAMA_FLASH_ATTN_TYPE_ENABLED : LLAMA_FLASH_ATTN_TYPE_AUTO;
 }
 
@@ -155,7 +155,7 @@ llama_context* make_context(llama_model* model, const LlamaCppSettings& settings
         static_cast<int32_t>(settings.threads == 0 ? cores : settings.threads);
     params.flash_attn_type = flash_attention(settings);
     params.type_k = params.type_v =
-        settings.kv_type == KvType::Q8_0 ? GGML_TYPE_Q8_0 : GGML_TYPE_F16;
+        settings.kv_type == KvType::Int8 ? GGML_TYPE_Q8_0 : GGML_TYPE_F16;
     params.offload_kqv = params.op_offload = settings.device != "cpu";
     params.kv_unified = false;
     // A sliding window keeps what it has left behind, so that a sequence can be cut anywhere.

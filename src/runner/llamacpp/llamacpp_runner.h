@@ -6,12 +6,12 @@
 #include <string>
 
 #include "base/error.h"
+#include "kernels/kv_head.h"
 #include "runner/runner.h"
 
 namespace dunlin {
 
 enum class FlashAttention : uint8_t { Auto, Off, On };
-enum class KvType : uint8_t { F16, Q8_0 };
 
 struct LlamaCppSettings {
     uint32_t threads = 0;  // 0: one a core
@@ -22,7 +22,7 @@ struct LlamaCppSettings {
     // model was made for, but at most 8,192.
     uint32_t context_tokens_max = 0;
     FlashAttention flash_attention = FlashAttention::Auto;
-    KvType kv_type = KvType::F16;  // Q8_0 halves the memory; it needs flash attention
+    KvType kv_type = KvType::F16;  // Int8 (its Q8_0) halves the memory; needs flash attention
     std::string device = "cpu";    // or a name that llamacpp_devices() gives
     // Layers that the device computes, counted from the end, the output as the first of them; the
     // CPU computes the others. Nothing: as many as fit into what the device has free (offload.h).

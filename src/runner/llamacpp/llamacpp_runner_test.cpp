@@ -84,7 +84,7 @@ TEST(LlamaCpp, SettingsThatCannotBeAreRefused) {
     EXPECT_EQ(device.code, Code::Invalid);
     EXPECT_NE(device.message.find("it has: cpu"), std::string::npos) << device.message;
     const Error flash = refusal("tiny_sliding.gguf",
-                                {.flash_attention = FlashAttention::Off, .kv_type = KvType::Q8_0});
+                                {.flash_attention = FlashAttention::Off, .kv_type = KvType::Int8});
     EXPECT_EQ(flash.code, Code::Invalid);
     EXPECT_NE(flash.message.find("flash attention"), std::string::npos) << flash.message;
 }
@@ -150,7 +150,7 @@ TEST(LlamaCpp, AFileThatHasChangedIsNotComputedFrom) {
 }
 
 TEST(LlamaCpp, AHeadThatIsNoBlockLongCannotBeKeptAt8Bits) {
-    const Error error = refusal("tiny_plain.gguf", {.kv_type = KvType::Q8_0});
+    const Error error = refusal("tiny_plain.gguf", {.kv_type = KvType::Int8});
     EXPECT_NE(error.message.find("n_embd_head"), std::string::npos) << error.message;
 }
 
@@ -161,7 +161,7 @@ TEST(LlamaCpp, MemoryIsWhatTheLibraryTook) {
     for (const std::string_view name : (*file)->names())
         weights += (*file)->find(name)->data.size();
     const auto full = make("tiny_sliding.gguf")->memory();
-    const auto half = make("tiny_sliding.gguf", {.kv_type = KvType::Q8_0})->memory();
+    const auto half = make("tiny_sliding.gguf", {.kv_type = KvType::Int8})->memory();
     EXPECT_GE(full.weights_bytes, weights);
     EXPECT_LE(full.weights_bytes, 2 * weights) << "mapped, repacked, but not much more";
     // Layers, K and V, a head of 32, sequences, tokens, bytes.

@@ -20,6 +20,10 @@ namespace {
 
 /// Names the arithmetic: it changes whenever a kernel change could change a bit of any result.
 constexpr uint64_t kArithmetic = 2;
+/// The same for how keys and values are kept.
+constexpr uint64_t arithmetic_of(KvType type) {
+    return kArithmetic + (static_cast<uint64_t>(type) << 32);
+}
 
 /// Rows of logits in a step, at least: where few sequences may be open, one has room for guesses.
 constexpr uint32_t kOutputsLeast = 9;
@@ -42,7 +46,8 @@ class NativeRunner final : public Runner {
           sequences_(paged, [this](BlockId from, BlockId to, uint32_t) { kv_.copy(from, to); }),
           workspace_(model_->config(), {.rows_max = capabilities.step_tokens_max,
                                         .outputs_max = capabilities.step_outputs_max,
-                                        .threads = team_->size()}) {
+                                        .threads = team_->size(),
+                                        .tokens_max = capabilities.sequence_tokens_max}) {
         note_memory();
     }
 
@@ -149,12 +154,12 @@ class NativeRunner final : public Runner {
     std::atomic<uint64_t> progress_{0}, kv_used_bytes_{0}, kv_cached_bytes_{0};
 };
 
-uint64_t default_kv_tokens(const ModelConfig& config, uint64_t context) {
-    const uint64_t padded = round_up<uint64_t>(config.head_dim, 16);
-    const uint64_t token_bytes = uint64_t{config.num_hidden_layers} * config.num_key_value_heads *
-                                 (config.head_dim + padded) * 2;
-    return std::max<uint64_t>(kBlockTokens,
-                              std::min(4 * context, usable_memory_bytes() / 4 / token_bytes));
+uint64_t default_kv_tokens(const ModelConfig& config, KvType type, uint64_t context) {
+    const KvLayout layout{type, config.head_dim};
+    const uint64_t block_bytes =
+        uint64_t{config.num_hidden_layers} * config.num_key_value_heads * layout.block_bytes();
+    const uint64_t blocks = usable_memory_bytes() / 4 / block_bytes;
+    return std::max<uint64_t>(kBlockTokens, std::min(4 * context, blocks * kBlockTokens));
 }
 
 }  // namespace
@@ -171,14 +176,16 @@ Expected<std::unique_ptr<Runner>> make_native_runner(const ModelConfig& config,
         settings.context_tokens_max == 0
             ? config.max_position_embeddings
             : std::min(settings.context_tokens_max, config.max_position_embeddings);
-    const uint64_t tokens =
-        settings.kv_tokens == 0 ? default_kv_tokens(config, context) : settings.kv_tokens;
+    const uint64_t tokens = settings.kv_tokens == 0
+                                ? default_kv_tokens(config, settings.kv_type, context)
+                                : settings.kv_tokens;
     const auto blocks = checked_cast<uint32_t>((tokens + kBlockTokens - 1) / kBlockTokens);
     if (!blocks) return fail(Code::Invalid, "the KV cache has too many tokens");
     auto kv = KvStore::allocate({.layers = config.num_hidden_layers,
                                  .heads = config.num_key_value_heads,
                                  .head_dim = config.head_dim,
-                                 .blocks = *blocks});
+                                 .blocks = *blocks,
+                                 .type = settings.kv_type});
     if (!kv) return std::unexpected(kv.error());
 
     const uint32_t longest =
@@ -195,7 +202,7 @@ Expected<std::unique_ptr<Runner>> make_native_runner(const ModelConfig& config,
         .batch_invariant = true,
         .fixed_slots = false,
         .shares_prefixes = true,
-        .arithmetic = kArithmetic};
+        .arithmetic = arithmetic_of(settings.kv_type)};
     const PagedSettings paged{.blocks_total = *blocks,
                               .sequences_max = settings.sequences_max,
                               .sequence_tokens_max = longest};

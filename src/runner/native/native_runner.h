@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "formats/model_config.h"
 #include "formats/weight_source.h"
+#include "kernels/kv_head.h"
 #include "runner/runner.h"
 
 namespace dunlin {
@@ -15,6 +16,7 @@ struct NativeSettings {
     // Room for the keys and values of all sequences together; 0: four contexts, or what a quarter
     // of the machine's memory holds if that is less.
     uint64_t kv_tokens = 0;
+    KvType kv_type = KvType::F16;  // Int8 takes half the memory
     uint32_t sequences_max = 64;
     uint32_t step_tokens_max = 512;
     uint32_t context_tokens_max = 0;  // 0: as long as the model was made for

@@ -26,12 +26,13 @@ ModelConfig small_model() {
     return c;
 }
 
-std::unique_ptr<Runner> make_runner(DType matrix, uint32_t threads) {
+std::unique_ptr<Runner> make_runner(DType matrix, uint32_t threads, KvType type = KvType::F16) {
     const ModelConfig config = small_model();
     RandomWeights weights(5);
     weights.add_llama(config, matrix, DType::Q8_0);
     auto runner = make_native_runner(
-        config, weights, {.threads = threads, .kv_tokens = 40 * 600, .sequences_max = 40});
+        config, weights,
+        {.threads = threads, .kv_tokens = 40 * 600, .kv_type = type, .sequences_max = 40});
     EXPECT_TRUE(runner) << runner.error().message;
     return runner ? std::move(*runner) : nullptr;
 }
@@ -82,14 +83,18 @@ Rows run_alone(Runner& runner, const std::vector<TokenId>& all, uint32_t chunk) 
     return rows;
 }
 
-class SameAtAnyLoad : public testing::TestWithParam<DType> {};
+struct Kept {
+    DType matrix;
+    KvType type;
+};
+class SameAtAnyLoad : public testing::TestWithParam<Kept> {};
 
 TEST_P(SameAtAnyLoad, FullMatrix) {
     const auto all = tokens_of(1, kPrompt + kDecode);
-    const Rows expected = run_alone(*make_runner(GetParam(), 1), all, 512);
+    const Rows expected = run_alone(*make_runner(GetParam().matrix, 1, GetParam().type), all, 512);
     ASSERT_EQ(expected.size(), kDecode + 1);
     for (const uint32_t threads : {1U, 2U}) {
-        const auto runner = make_runner(GetParam(), threads);
+        const auto runner = make_runner(GetParam().matrix, threads, GetParam().type);
         for (const uint32_t mates : {0U, 1U, 7U, 31U}) {
             std::vector<SeqId> others;
             for (uint32_t i = 0; i < mates; ++i) {
@@ -121,8 +126,28 @@ TEST_P(SameAtAnyLoad, FullMatrix) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Weights, SameAtAnyLoad,
-                         testing::Values(DType::BF16, DType::Q4_1, DType::Q8_0, DType::Q5_0),
-                         [](const auto& dtype) { return std::string(to_string(dtype.param)); });
+                         testing::Values(Kept{DType::BF16, KvType::F16},
+                                         Kept{DType::Q4_1, KvType::F16},
+                                         Kept{DType::Q8_0, KvType::F16},
+                                         Kept{DType::Q5_0, KvType::F16},
+                                         Kept{DType::Q4_1, KvType::Int8}),
+                         [](const auto& kept) {
+                             return std::string(to_string(kept.param.matrix)) +
+                                    (kept.param.type == KvType::Int8 ? "_int8" : "");
+                         });
+
+TEST(NativeRunner, BytesTakeHalfTheMemoryAndOtherArithmetic) {
+    const auto half = make_runner(DType::Q4_1, 1);
+    const auto bytes = make_runner(DType::Q4_1, 1, KvType::Int8);
+    // A block of a head: 16 keys of 41, 16 values with room for 48, two scales a token.
+    EXPECT_EQ(half->memory().kv_total_bytes, 1500U * 2 * 3 * 16 * (41 + 48) * 2);
+    EXPECT_EQ(bytes->memory().kv_total_bytes, 1500U * 2 * 3 * 16 * (41 + 48 + 4));
+    EXPECT_NE(half->capabilities().arithmetic, bytes->capabilities().arithmetic);
+    const auto tokens = tokens_of(1, 32);
+    const auto seq = bytes->open({{1, 1}, tokens, 32});
+    ASSERT_TRUE(bytes->reserve(*seq, 32));
+    EXPECT_EQ(bytes->memory().kv_used_bytes, 2U * 2 * 3 * 16 * (41 + 48 + 4));
+}
 
 TEST(NativeRunner, RefusesWholeWhatItCannotTake) {
     const auto runner = make_runner(DType::F32, 1);

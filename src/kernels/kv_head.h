@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace dunlin {
+
+/// How keys and values are kept: as halves, or as signed bytes with one scale, a half, for each
+/// token's key and each token's value in a head.
+enum class KvType : uint8_t { F16, Int8 };
+
+/// Tokens whose keys and values of one head stand together.
+inline constexpr uint32_t kKvBlockTokens = 16;
+
+/// What a block of one head looks like. Scales, of bytes only: 16 of keys, then 16 of values. Then
+/// keys as [head_dim][16], so that 16 keys meet one element of a query at once; then values as
+/// [16][head_dim rounded up to 16].
+struct KvLayout {
+    KvType type = KvType::F16;
+    uint32_t head_dim = 0;
+
+    size_t padded_dim() const { return (head_dim + 15) / 16 * 16; }
+    size_t scale_bytes() const { return type == KvType::Int8 ? 2 * kKvBlockTokens * 2 : 0; }
+    size_t element_bytes() const { return type == KvType::Int8 ? 1 : 2; }
+    size_t values_at() const { return scale_bytes() + kKvBlockTokens * head_dim * element_bytes(); }
+    size_t block_bytes() const {
+        return values_at() + kKvBlockTokens * padded_dim() * element_bytes();
+    }
+};
+
+/// Where the keys and values of one head of one sequence stand.
+struct KvHead {
+    KvLayout layout = {};
+    const std::byte* base = nullptr;   // of this layer and head; aligned for halves
+    size_t block_stride = 0;           // bytes from block b to block b + 1
+    const uint32_t* blocks = nullptr;  // of the sequence, in order
+
+    const std::byte* block(size_t index) const { return base + blocks[index] * block_stride; }
+};
+
+}  // namespace dunlin
