@@ -52,12 +52,12 @@ Json golden(const std::string& name) {
     return read_golden(golden_folder + "/" + name);
 }
 
-std::unique_ptr<Runner> make(const std::string& path, bool plain) {
+std::unique_ptr<Runner> make(const std::string& path, bool plain, KvType type = KvType::F16) {
     const auto file = GgufFile::open(path);
     EXPECT_TRUE(file) << file.error().message;
     const auto config = model_config_from_gguf(**file);
     EXPECT_TRUE(config) << config.error().message;
-    const NativeSettings settings{.kv_tokens = 4096, .context_tokens_max = 4096};
+    const NativeSettings settings{.kv_tokens = 4096, .kv_type = type, .context_tokens_max = 4096};
     auto runner = plain ? make_native_runner(*config, PlainWeights(**file), settings)
                         : make_native_runner(*config, **file, settings);
     EXPECT_TRUE(runner) << runner.error().message;
@@ -207,6 +207,46 @@ TEST(Truth, TheDefaultModelAsItIsHasThePerplexityOfTransformers) {
                 perplexity, expected, perplexity / expected, distance / predictions);
     EXPECT_NEAR(perplexity / expected, 1.0, 0.005);
     EXPECT_LT(distance / predictions, 0.02);
+}
+
+/// How well the tokens are foreseen, each from those before it.
+double perplexity_of(Runner& runner, const std::vector<TokenId>& tokens) {
+    const auto seq = runner.open({{1, 1}, tokens, static_cast<uint32_t>(tokens.size())});
+    EXPECT_TRUE(seq);
+    double loss = 0;
+    for (size_t begin = 0; begin + 1 < tokens.size();) {
+        const auto rows =
+            advance(runner, *seq,
+                    std::span(tokens).subspan(begin, std::min<size_t>(64, tokens.size() - begin)));
+        for (size_t i = 0; i < rows.size() && begin + i + 1 < tokens.size(); ++i)
+            loss += log_sum(rows[i]) -
+                    static_cast<double>(rows[i][static_cast<size_t>(tokens[begin + i + 1])]);
+        begin += rows.size();
+    }
+    runner.close(*seq, Keep::Nothing);
+    return std::exp(loss / static_cast<double>(tokens.size() - 1));
+}
+
+/// The first is the default model on its text, the others are random and foresee nothing: theirs
+/// are the tokens that they choose themselves, and so a change of any number shows.
+TEST(Truth, KeysAndValuesInBytesHaveThePerplexityOfHalves) {
+    const auto compare = [](const std::string& path, const std::vector<TokenId>& tokens) {
+        const double halves = perplexity_of(*make(path, false), tokens);
+        const double bytes = perplexity_of(*make(path, false, KvType::Int8), tokens);
+        std::printf("%s: perplexity %.5f, in bytes %.5f, ratio %.5f\n", path.c_str(), halves, bytes,
+                    bytes / halves);
+        EXPECT_NE(halves, bytes) << path;
+        EXPECT_NEAR(bytes / halves, 1.0, 0.002) << path;
+    };
+    compare(default_model, ids(*golden("smollm2_135m_q4_1.json").find("text_tokens")));
+    const Json models = golden("tiny_llama.json");
+    for (const Json& model : *models.array()) {
+        const std::string path = data_folder + "/" + *model.find("file")->string();
+        const auto prompt = ids(*model.find("prompts")->array()->front().find("tokens"));
+        std::vector<TokenId> tokens = prompt;
+        for (const TokenId token : greedy(*make(path, false), prompt, 300)) tokens.push_back(token);
+        compare(path, tokens);
+    }
 }
 
 }  // namespace
