@@ -282,7 +282,9 @@ struct Cache {
             kernels.store_kv(key.data(), value.data(), head.layout, t % 16,
                              base + blocks[t / 16] * head.block_stride);
             for (const std::span row : {key, value}) {
-                if (type == KvType::Int8) keep_as_bytes(row);
+                const size_t group = row.data() == key.data() ? kKeyGroup : head_dim;
+                for (size_t d = 0; d < head_dim && type == KvType::Int8; d += group)
+                    keep_as_bytes(row.subspan(d, std::min(group, head_dim - d)));
                 for (float& v : row)
                     if (type == KvType::F16) v = half_to_float(float_to_half(v));
             }

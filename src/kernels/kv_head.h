@@ -5,22 +5,28 @@
 
 namespace dunlin {
 
-/// How keys and values are kept: as halves, or as signed bytes with one scale, a half, for each
-/// token's key and each token's value in a head.
+/// How keys and values are kept: as halves, or as signed bytes with scales, which are halves: for
+/// each token's value in a head one, and for its key one for every kKeyGroup elements. (Keys have a
+/// few elements that are much larger than the others, always the same ones.)
 enum class KvType : uint8_t { F16, Int8 };
+
+inline constexpr uint32_t kKeyGroup = 32;
 
 /// Tokens whose keys and values of one head stand together.
 inline constexpr uint32_t kKvBlockTokens = 16;
 
-/// What a block of one head looks like. Scales, of bytes only: 16 of keys, then 16 of values. Then
-/// keys as [head_dim][16], so that 16 keys meet one element of a query at once; then values as
-/// [16][head_dim rounded up to 16].
+/// What a block of one head looks like. Scales, of bytes only: 16 of values, then 16 of each group
+/// of the keys' elements. Then keys as [head_dim][16], so that 16 keys meet one element of a query
+/// at once; then values as [16][head_dim rounded up to 16].
 struct KvLayout {
     KvType type = KvType::F16;
     uint32_t head_dim = 0;
 
     size_t padded_dim() const { return (head_dim + 15) / 16 * 16; }
-    size_t scale_bytes() const { return type == KvType::Int8 ? 2 * kKvBlockTokens * 2 : 0; }
+    uint32_t key_groups() const { return (head_dim + kKeyGroup - 1) / kKeyGroup; }
+    size_t scale_bytes() const {
+        return type == KvType::Int8 ? size_t{1 + key_groups()} * kKvBlockTokens * 2 : 0;
+    }
     size_t element_bytes() const { return type == KvType::Int8 ? 1 : 2; }
     size_t values_at() const { return scale_bytes() + kKvBlockTokens * head_dim * element_bytes(); }
     size_t block_bytes() const {

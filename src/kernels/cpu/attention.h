@@ -65,10 +65,12 @@ class Blocks {
     size_t padded() const { return kv_.layout.padded_dim(); }
     const Number* keys(size_t index) const { return numbers(index, keys_at_); }
     const Number* values(size_t index) const { return numbers(index, values_at_); }
-    const uint16_t* key_scales(size_t index) const {
+    const uint16_t* value_scales(size_t index) const {
         return reinterpret_cast<const uint16_t*>(kv_.block(index));
     }
-    const uint16_t* value_scales(size_t index) const { return key_scales(index) + kKvBlockTokens; }
+    const uint16_t* key_scales(size_t index, size_t group) const {
+        return value_scales(index) + (1 + group) * kKvBlockTokens;
+    }
 
  private:
     const Number* numbers(size_t index, size_t at) const {
@@ -88,47 +90,65 @@ struct SpanQueries {
     uint32_t begin, end;  // of the span, as far as the longest query sees
 };
 
-/// Scores of K strips of 16 keys, from block `block` on, into scores[query][key of the span].
+/// Products of elements [begin, end) of K blocks' keys with those of N queries. `next` says what to
+/// ask for meanwhile, in the same order.
 template <class V, class S, int N, int K>
-void score_strips(const Blocks<S>& kv, const SpanQueries& span, size_t block,
-                  float (*scores)[kSpanKeys]) {
-    using Number = typename S::Number;
-    constexpr uint32_t kPerLine = kLineBytes / (16 * sizeof(Number));
-    const size_t block_end = (span.end + 15) / 16;
-    const Number* keys[K];
-    const Number* next[K];
-    typename V::F acc[N][K];
-    for (int j = 0; j < K; ++j) {
-        keys[j] = kv.keys(block + j);
-        // Behind the last keys come the first values.
-        const size_t ahead = block + K + j;
-        next[j] = ahead < block_end ? kv.keys(ahead)
-                                    : kv.values(ahead - block_end + span.begin / 16 < block_end
-                                                    ? ahead - block_end + span.begin / 16
-                                                    : block);
-    }
-    for (int q = 0; q < N; ++q)
-        for (int j = 0; j < K; ++j) acc[q][j] = V::zero();
+[[gnu::always_inline]] inline void key_products(const typename S::Number* const (&keys)[K],
+                                                const typename S::Number* const (&next)[K],
+                                                const float* const* rows, uint32_t begin,
+                                                uint32_t end, typename V::F (&acc)[N][K]) {
+    constexpr uint32_t kPerLine = kLineBytes / (16 * sizeof(typename S::Number));
     const auto element = [&](uint32_t d) {
         typename V::F x[N];
-        for (int q = 0; q < N; ++q) x[q] = V::all(span.rows[q][d]);
+        for (int q = 0; q < N; ++q) x[q] = V::all(rows[q][d]);
         for (int j = 0; j < K; ++j) {
             const auto k = S::load(keys[j] + d * 16);
             for (int q = 0; q < N; ++q) acc[q][j] = V::fma(k, x[q], acc[q][j]);
         }
     };
-    uint32_t d = 0;
-    for (; d + kPerLine <= kv.head_dim(); d += kPerLine) {
+    for (int q = 0; q < N; ++q)
+        for (int j = 0; j < K; ++j) acc[q][j] = V::zero();
+    uint32_t d = begin;
+    for (; d + kPerLine <= end; d += kPerLine) {
         for (int j = 0; j < K; ++j) __builtin_prefetch(next[j] + d * 16);
         for (uint32_t i = 0; i < kPerLine; ++i) element(d + i);
     }
-    for (; d < kv.head_dim(); ++d) element(d);
+    for (; d < end; ++d) element(d);
+}
+
+/// Scores of K strips of 16 keys, from block `block` on, into scores[query][key of the span]. Of
+/// bytes, groups of elements are added in order, each times its scale.
+template <class V, class S, int N, int K>
+void score_strips(const Blocks<S>& kv, const SpanQueries& span, size_t block,
+                  float (*scores)[kSpanKeys]) {
+    const size_t first = span.begin / 16;
+    const size_t last = (span.end + 15) / 16;
+    const typename S::Number* keys[K];
+    const typename S::Number* next[K];
     for (int j = 0; j < K; ++j) {
-        const size_t at = 16 * (block + j) - span.begin;
-        for (int q = 0; q < N; ++q) {
-            auto score = acc[q][j];
-            if constexpr (S::kScaled) score = V::mul(score, V::load_half(kv.key_scales(block + j)));
-            V::store(scores[q] + at, V::mul(score, V::all(span.scale)));
+        keys[j] = kv.keys(block + j);
+        // Behind the last keys come the first values.
+        const size_t ahead = block + K + j;
+        next[j] = ahead < last                  ? kv.keys(ahead)
+                  : ahead - last + first < last ? kv.values(ahead - last + first)
+                                                : keys[j];
+    }
+    const uint32_t size = S::kScaled ? kKeyGroup : kv.head_dim();
+    for (uint32_t d = 0; d < kv.head_dim(); d += size) {
+        const uint32_t end = d + size < kv.head_dim() ? d + size : kv.head_dim();
+        typename V::F acc[N][K];
+        key_products<V, S, N, K>(keys, next, span.rows, d, end, acc);
+        for (int j = 0; j < K; ++j) {
+            for (int q = 0; q < N; ++q) {
+                float* at = scores[q] + 16 * (block + j) - span.begin;
+                auto score = acc[q][j];
+                if constexpr (S::kScaled) {
+                    const auto scale = V::load_half(kv.key_scales(block + j, d / kKeyGroup));
+                    score = d == 0 ? V::mul(score, scale) : V::fma(score, scale, V::load(at));
+                }
+                if (end == kv.head_dim()) score = V::mul(score, V::all(span.scale));
+                V::store(at, score);
+            }
         }
     }
 }
@@ -366,16 +386,22 @@ template <class V>
 void store_bytes(const float* key, const float* value, const KvLayout& layout, uint32_t slot,
                  std::byte* block) {
     const uint32_t head_dim = layout.head_dim;
-    auto* scales = reinterpret_cast<uint16_t*>(block);
+    auto* scales = reinterpret_cast<uint16_t*>(block) + slot;
     auto* keys = reinterpret_cast<int8_t*>(block + layout.scale_bytes());
-    auto* values = reinterpret_cast<int8_t*>(block + layout.values_at());
-    scales[slot] = to_bytes<V>(key, head_dim, [&](size_t d, const int8_t* bytes) {
-        for (size_t i = d; i < head_dim && i < d + 16; ++i) keys[i * 16 + slot] = bytes[i - d];
+    auto* values =
+        reinterpret_cast<int8_t*>(block + layout.values_at()) + slot * layout.padded_dim();
+    scales[0] = to_bytes<V>(value, head_dim, [&](size_t d, const int8_t* bytes) {
+        std::memcpy(values + d, bytes, 16);
     });
-    scales[kKvBlockTokens + slot] =
-        to_bytes<V>(value, head_dim, [&](size_t d, const int8_t* bytes) {
-            std::memcpy(values + slot * layout.padded_dim() + d, bytes, 16);
-        });
+    for (uint32_t group = 0; group < layout.key_groups(); ++group) {
+        const uint32_t begin = group * kKeyGroup;
+        const uint32_t count = begin + kKeyGroup < head_dim ? kKeyGroup : head_dim - begin;
+        scales[(1 + group) * kKvBlockTokens] =
+            to_bytes<V>(key + begin, count, [&](size_t d, const int8_t* bytes) {
+                for (size_t i = d; i < count && i < d + 16; ++i)
+                    keys[(begin + i) * 16 + slot] = bytes[i - d];
+            });
+    }
 }
 
 template <class V>

@@ -139,14 +139,14 @@ INSTANTIATE_TEST_SUITE_P(Weights, SameAtAnyLoad,
 TEST(NativeRunner, BytesTakeHalfTheMemoryAndOtherArithmetic) {
     const auto half = make_runner(DType::Q4_1, 1);
     const auto bytes = make_runner(DType::Q4_1, 1, KvType::Int8);
-    // A block of a head: 16 keys of 41, 16 values with room for 48, two scales a token.
+    // A block of a head: 16 keys of 41, 16 values with room for 48, three scales a token.
     EXPECT_EQ(half->memory().kv_total_bytes, 1500U * 2 * 3 * 16 * (41 + 48) * 2);
-    EXPECT_EQ(bytes->memory().kv_total_bytes, 1500U * 2 * 3 * 16 * (41 + 48 + 4));
+    EXPECT_EQ(bytes->memory().kv_total_bytes, 1500U * 2 * 3 * 16 * (41 + 48 + 6));
     EXPECT_NE(half->capabilities().arithmetic, bytes->capabilities().arithmetic);
     const auto tokens = tokens_of(1, 32);
     const auto seq = bytes->open({{1, 1}, tokens, 32});
     ASSERT_TRUE(bytes->reserve(*seq, 32));
-    EXPECT_EQ(bytes->memory().kv_used_bytes, 2U * 2 * 3 * 16 * (41 + 48 + 4));
+    EXPECT_EQ(bytes->memory().kv_used_bytes, 2U * 2 * 3 * 16 * (41 + 48 + 6));
 }
 
 TEST(NativeRunner, RefusesWholeWhatItCannotTake) {
