@@ -66,7 +66,7 @@ struct Kernels {
     /// parts[query][span_part_floats(head_dim)], where the query sees any of it.
     void (*attend_span)(const KvHead& kv, const Queries& queries, uint32_t span, float* parts);
     /// And the result of one query whose part of span i stands at parts + i * stride.
-    void (*merge_spans)(const float* parts, size_t stride, uint32_t spans, uint32_t head_dim,
+    void (*merge_spans)(const KvLayout& layout, const float* parts, size_t stride, uint32_t spans,
                         float* out);
 
     /// Writes one token's key and value, each [head_dim], to place `slot` of a block.

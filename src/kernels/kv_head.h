@@ -6,8 +6,11 @@
 namespace dunlin {
 
 /// How keys and values are kept: as halves, or as signed bytes with scales, which are halves: for
-/// each token's value in a head one, and for its key one for every kKeyGroup elements. (Keys have a
-/// few elements that are much larger than the others, always the same ones.)
+/// each token's value in a head one, and for its key one for every kKeyGroup elements. Keys have a
+/// few elements that are much larger than the others, so both are turned before: runs of
+/// turned_together() elements by the Hadamard matrix of that size, which spreads each over all.
+/// Queries turned alike have the same scores, and what the weighted values give is turned back.
+/// (Ashkboos et al., arXiv 2404.00456.)
 enum class KvType : uint8_t { F16, Int8 };
 
 inline constexpr uint32_t kKeyGroup = 32;
@@ -23,6 +26,10 @@ struct KvLayout {
     uint32_t head_dim = 0;
 
     size_t padded_dim() const { return (head_dim + 15) / 16 * 16; }
+    /// The largest power of two that divides head_dim, of bytes; else 1.
+    uint32_t turned_together() const {
+        return type == KvType::Int8 ? head_dim & (~head_dim + 1) : 1;
+    }
     uint32_t key_groups() const { return (head_dim + kKeyGroup - 1) / kKeyGroup; }
     size_t scale_bytes() const {
         return type == KvType::Int8 ? size_t{1 + key_groups()} * kKvBlockTokens * 2 : 0;

@@ -173,8 +173,8 @@ void attend_split(Pass& pass, uint32_t layer, const ForwardBatch::Sequence& s, u
     done.store(0, std::memory_order_relaxed);  // for the next layer, after a barrier
     with_queries(pass, unit, [&](const Queries& queries, size_t first) {
         for (size_t q = 0; q < queries.count; ++q)
-            pass.kernels.merge_spans(parts + (first + q) * part, stride,
-                                     spans_of(queries.lengths[q]), c.head_dim, queries.out[q]);
+            pass.kernels.merge_spans(kv.layout, parts + (first + q) * part, stride,
+                                     spans_of(queries.lengths[q]), queries.out[q]);
     });
     quantize_unit(pass, unit);
 }

@@ -252,10 +252,12 @@ TEST(Truth, KeysAndValuesInBytesHaveThePerplexityOfHalves) {
     const auto plain = compare_kept(default_model, true, text);
     EXPECT_NE(plain.distance, 0.0);
     EXPECT_NEAR(plain.bytes / plain.halves, 1.0, 0.002);
+    EXPECT_LT(plain.distance, 0.0015);
     const auto quantized = compare_kept(default_model, false, text);
-    EXPECT_NEAR(quantized.bytes / quantized.halves, 1.0, 0.02);
-    EXPECT_LT(quantized.distance, 0.02);
-    // These are random and foresee nothing but what they choose themselves.
+    EXPECT_NEAR(quantized.bytes / quantized.halves, 1.0, 0.01);
+    EXPECT_LT(quantized.distance, 0.01);
+    // These are random, and a text of theirs is what they choose themselves: short, with many
+    // tokens that are as good as others.
     const Json models = golden("tiny_llama.json");
     for (const Json& model : *models.array()) {
         const std::string path = data_folder + "/" + *model.find("file")->string();
@@ -263,7 +265,8 @@ TEST(Truth, KeysAndValuesInBytesHaveThePerplexityOfHalves) {
         std::vector<TokenId> tokens = prompt;
         for (const TokenId token : greedy(*make(path, true), prompt, 300)) tokens.push_back(token);
         const auto tiny = compare_kept(path, true, tokens);
-        EXPECT_NEAR(tiny.bytes / tiny.halves, 1.0, 0.002) << path;
+        EXPECT_NEAR(tiny.bytes / tiny.halves, 1.0, 0.01) << path;
+        EXPECT_LT(tiny.distance, 0.0005) << path;
     }
 }
 

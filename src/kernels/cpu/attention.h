@@ -53,6 +53,45 @@ struct StoredBytes {
     static typename V::F load(const Number* p) { return V::load_bytes(p); }
 };
 
+/// Multiplies each run of layout.turned_together() of head_dim numbers by a Hadamard matrix and the
+/// number that makes it its own inverse.
+template <class V>
+void turn(const KvLayout& layout, float* x) {
+    const uint32_t size = layout.turned_together();
+    if (size == 1) return;
+    for (uint32_t half = 1; half < size; half *= 2)
+        for (uint32_t at = 0; at < layout.head_dim; at += 2 * half)
+            for (uint32_t i = at; i < at + half; ++i) {
+                const float a = x[i];
+                const float b = x[i + half];
+                x[i] = a + b;
+                x[i + half] = a - b;
+            }
+    const float scale = 1.0F / std::sqrt(static_cast<float>(size));
+    for (uint32_t i = 0; i < layout.head_dim; ++i) x[i] *= scale;
+}
+
+/// The rows as the keys are: turned where those are.
+template <class V, int N>
+class TurnedRows {
+ public:
+    TurnedRows(const KvLayout& layout, const float* const* rows) {
+        for (int q = 0; q < N; ++q) rows_[q] = rows[q];
+        if (layout.turned_together() == 1) return;
+        for (int q = 0; q < N; ++q) {
+            std::memcpy(turned_[q], rows[q], layout.head_dim * sizeof(float));
+            turn<V>(layout, turned_[q]);
+            rows_[q] = turned_[q];
+        }
+    }
+    TurnedRows(const TurnedRows&) = delete;  // looks into itself
+    const float* const* rows() const { return rows_; }
+
+ private:
+    float turned_[N][kHeadDimMax];
+    const float* rows_[N];
+};
+
 /// The blocks of a KvHead whose numbers are stored as S has it.
 template <class S>
 class Blocks {
@@ -61,6 +100,7 @@ class Blocks {
     explicit Blocks(const KvHead& kv)
         : kv_(kv), keys_at_(kv.layout.scale_bytes()), values_at_(kv.layout.values_at()) {}
 
+    const KvLayout& layout() const { return kv_.layout; }
     uint32_t head_dim() const { return kv_.layout.head_dim; }
     size_t padded() const { return kv_.layout.padded_dim(); }
     const Number* keys(size_t index) const { return numbers(index, keys_at_); }
@@ -263,19 +303,21 @@ void merge_part(const float* part, size_t padded, float* sum) {
 }
 
 template <class V>
-void finish(const float* sum, uint32_t head_dim, size_t padded, float* out) {
-    const auto l = V::all(sum[padded + 1]);
-    for (size_t d = 0; d < head_dim; d += 16)
-        store_up_to<V>(out + d, head_dim - d, V::div(V::load(sum + d), l));
+void finish(const KvLayout& layout, const float* sum, float* out) {
+    const auto l = V::all(sum[layout.padded_dim() + 1]);
+    for (size_t d = 0; d < layout.head_dim; d += 16)
+        store_up_to<V>(out + d, layout.head_dim - d, V::div(V::load(sum + d), l));
+    turn<V>(layout, out);
 }
 
 template <class V>
-void merge_spans(const float* parts, size_t stride, uint32_t spans, uint32_t head_dim, float* out) {
+void merge_spans(const KvLayout& layout, const float* parts, size_t stride, uint32_t spans,
+                 float* out) {
     float sum[span_part_floats(kHeadDimMax)];
-    const size_t padded = span_part_floats(head_dim) - 16;
+    const size_t padded = layout.padded_dim();
     std::memcpy(sum, parts, (padded + 2) * sizeof(float));
     for (uint32_t i = 1; i < spans; ++i) merge_part<V>(parts + i * stride, padded, sum);
-    finish<V>(sum, head_dim, padded, out);
+    finish<V>(layout, sum, out);
 }
 
 template <class V, class S, int N>
@@ -286,15 +328,15 @@ void attend_group(const Blocks<S>& kv, const Queries& queries, size_t at) {
     float parts[N * span_part_floats(kHeadDimMax)];
     float sums[N * span_part_floats(kHeadDimMax)];
     const uint32_t longest = lengths[N - 1];
+    const TurnedRows<V, N> turned(kv.layout(), queries.rows + at);
     for (uint32_t begin = 0; begin < longest; begin += kSpanKeys) {
         const uint32_t end = begin + kSpanKeys < longest ? begin + kSpanKeys : longest;
-        span_parts<V, S, N>(kv, {queries.rows + at, lengths, queries.scale, begin, end},
+        span_parts<V, S, N>(kv, {turned.rows(), lengths, queries.scale, begin, end},
                             begin == 0 ? sums : parts, stride);
         for (int q = 0; q < N && begin > 0; ++q)
             if (lengths[q] > begin) merge_part<V>(parts + q * stride, padded, sums + q * stride);
     }
-    for (int q = 0; q < N; ++q)
-        finish<V>(sums + q * stride, kv.head_dim(), padded, queries.out[at + q]);
+    for (int q = 0; q < N; ++q) finish<V>(kv.layout(), sums + q * stride, queries.out[at + q]);
 }
 
 /// Calls group.operator()<N>(at) for at most kGroup queries at a time. The last are fewer: often
@@ -333,9 +375,10 @@ void attend_span(const KvHead& head, const Queries& queries, uint32_t span, floa
             const uint32_t longest = queries.lengths[at + N - 1];
             if (longest <= begin) return;
             const uint32_t end = begin + kSpanKeys < longest ? begin + kSpanKeys : longest;
-            span_parts<V, S, N>(
-                kv, {queries.rows + at, queries.lengths + at, queries.scale, begin, end},
-                parts + at * stride, stride);
+            const TurnedRows<V, N> turned(kv.layout(), queries.rows + at);
+            span_parts<V, S, N>(kv,
+                                {turned.rows(), queries.lengths + at, queries.scale, begin, end},
+                                parts + at * stride, stride);
         });
     });
 }
@@ -390,14 +433,19 @@ void store_bytes(const float* key, const float* value, const KvLayout& layout, u
     auto* keys = reinterpret_cast<int8_t*>(block + layout.scale_bytes());
     auto* values =
         reinterpret_cast<int8_t*>(block + layout.values_at()) + slot * layout.padded_dim();
-    scales[0] = to_bytes<V>(value, head_dim, [&](size_t d, const int8_t* bytes) {
+    float turned_key[kHeadDimMax], turned_value[kHeadDimMax];
+    std::memcpy(turned_key, key, head_dim * sizeof(float));
+    std::memcpy(turned_value, value, head_dim * sizeof(float));
+    turn<V>(layout, turned_key);
+    turn<V>(layout, turned_value);
+    scales[0] = to_bytes<V>(turned_value, head_dim, [&](size_t d, const int8_t* bytes) {
         std::memcpy(values + d, bytes, 16);
     });
     for (uint32_t group = 0; group < layout.key_groups(); ++group) {
         const uint32_t begin = group * kKeyGroup;
         const uint32_t count = begin + kKeyGroup < head_dim ? kKeyGroup : head_dim - begin;
         scales[(1 + group) * kKvBlockTokens] =
-            to_bytes<V>(key + begin, count, [&](size_t d, const int8_t* bytes) {
+            to_bytes<V>(turned_key + begin, count, [&](size_t d, const int8_t* bytes) {
                 for (size_t i = d; i < count && i < d + 16; ++i)
                     keys[(begin + i) * 16 + slot] = bytes[i - d];
             });
