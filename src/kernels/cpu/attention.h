@@ -53,22 +53,47 @@ struct StoredBytes {
     static typename V::F load(const Number* p) { return V::load_bytes(p); }
 };
 
+/// Sums of pairs of lanes Apart lanes apart in the lower of each pair, differences in the upper.
+template <class V, int Apart>
+typename V::F pairs(typename V::F a) {
+    float signs[16];
+    for (int i = 0; i < 16; ++i) signs[i] = (i & Apart) == 0 ? 1.0F : -1.0F;
+    return V::fma(a, V::load(signs), V::template partner<Apart>(a));
+}
+
 /// Multiplies each run of layout.turned_together() of head_dim numbers by a Hadamard matrix and the
 /// number that makes it its own inverse.
 template <class V>
 void turn(const KvLayout& layout, float* x) {
     const uint32_t size = layout.turned_together();
+    const uint32_t n = layout.head_dim;
     if (size == 1) return;
-    for (uint32_t half = 1; half < size; half *= 2)
-        for (uint32_t at = 0; at < layout.head_dim; at += 2 * half)
-            for (uint32_t i = at; i < at + half; ++i) {
+    const float scale = 1.0F / std::sqrt(static_cast<float>(size));
+    if (size < 16) {
+        for (uint32_t half = 1; half < size; half *= 2)
+            for (uint32_t i = 0; i < n; ++i) {
+                if ((i & half) != 0) continue;
                 const float a = x[i];
                 const float b = x[i + half];
                 x[i] = a + b;
                 x[i + half] = a - b;
             }
-    const float scale = 1.0F / std::sqrt(static_cast<float>(size));
-    for (uint32_t i = 0; i < layout.head_dim; ++i) x[i] *= scale;
+        for (uint32_t i = 0; i < n; ++i) x[i] *= scale;
+        return;
+    }
+    for (uint32_t at = 0; at < n; at += 16) {
+        auto part = pairs<V, 2>(pairs<V, 1>(V::load(x + at)));
+        part = pairs<V, 8>(pairs<V, 4>(part));
+        V::store(x + at, V::mul(part, V::all(scale)));
+    }
+    for (uint32_t half = 16; half < size; half *= 2)
+        for (uint32_t at = 0; at < n; at += 16) {
+            if ((at & half) != 0) continue;
+            const auto a = V::load(x + at);
+            const auto b = V::load(x + at + half);
+            V::store(x + at, V::add(a, b));
+            V::store(x + at + half, V::fma(b, V::all(-1.0F), a));
+        }
 }
 
 /// The rows as the keys are: turned where those are.
