@@ -146,6 +146,12 @@ class Blocks {
 };
 
 inline constexpr size_t kLineBytes = 64;
+/// How many blocks ahead memory is asked for, into the second cache: the first one has too few
+/// places for what is under way.
+inline constexpr size_t kBlocksAhead = 4;
+inline void ask_for(const void* line) {
+    __builtin_prefetch(line, 0, 2);
+}
 
 /// The keys of a span, and the queries that look at them.
 struct SpanQueries {
@@ -175,7 +181,7 @@ template <class V, class S, int N, int K>
         for (int j = 0; j < K; ++j) acc[q][j] = V::zero();
     uint32_t d = begin;
     for (; d + kPerLine <= end; d += kPerLine) {
-        for (int j = 0; j < K; ++j) __builtin_prefetch(next[j] + d * 16);
+        for (int j = 0; j < K; ++j) ask_for(next[j] + d * 16);
         for (uint32_t i = 0; i < kPerLine; ++i) element(d + i);
     }
     for (; d < end; ++d) element(d);
@@ -193,7 +199,7 @@ void score_strips(const Blocks<S>& kv, const SpanQueries& span, size_t block,
     for (int j = 0; j < K; ++j) {
         keys[j] = kv.keys(block + j);
         // Behind the last keys come the first values.
-        const size_t ahead = block + K + j;
+        const size_t ahead = block + (K > kBlocksAhead ? K : kBlocksAhead) + j;
         next[j] = ahead < last                  ? kv.keys(ahead)
                   : ahead - last + first < last ? kv.values(ahead - last + first)
                                                 : keys[j];
@@ -259,10 +265,11 @@ void value_strips(const Blocks<S>& kv, uint32_t span_begin, uint32_t begin, uint
     while (begin < end) {
         const uint32_t block_end = begin / 16 * 16 + 16 < end ? begin / 16 * 16 + 16 : end;
         const auto* values = kv.values(begin / 16) + begin % 16 * padded;
-        const auto* next = block_end < end ? kv.values(begin / 16 + 1) : values;
+        const size_t ahead = begin / 16 + kBlocksAhead;
+        const auto* next = 16 * ahead < end ? kv.values(ahead) : values;
         for (; begin < block_end; ++begin, values += padded, next += padded) {
             for (size_t at = 0; at < row_bytes; at += kLineBytes)
-                __builtin_prefetch(reinterpret_cast<const std::byte*>(next) + at);
+                ask_for(reinterpret_cast<const std::byte*>(next) + at);
             typename V::F w[N];
             for (int q = 0; q < N; ++q) w[q] = V::all(weights[q][begin - span_begin]);
             for (int j = 0; j < K; ++j) {
