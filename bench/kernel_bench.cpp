@@ -42,6 +42,7 @@ void count(benchmark::State& state, double products) {
 
 void multiply(benchmark::State& state, Isa isa, DType dtype, size_t rows) {
     const Kernels& kernels = kernels_for(isa);
+    const KernelScope scope(kernels);
     const size_t columns = block_format(dtype).block_elements == 256 ? 768 : kColumns;
     const PackedMatrix matrix = random_matrix(dtype, columns);
     const auto x = random_numbers(rows * columns);
@@ -64,6 +65,7 @@ void multiply(benchmark::State& state, Isa isa, DType dtype, size_t rows) {
 
 void quantize(benchmark::State& state, Isa isa) {
     const Kernels& kernels = kernels_for(isa);
+    const KernelScope scope(kernels);
     auto x = random_numbers(kColumns);
     for (size_t i = 3; i < kColumns; i += 5 * kBlock + 7) x[i] *= 20;  // outliers
     QuantizedBuffer codes(1, kColumns);
@@ -80,6 +82,7 @@ void quantize(benchmark::State& state, Isa isa) {
 void attend(benchmark::State& state, Isa isa, KvType type, uint32_t keys, size_t rows) {
     constexpr uint32_t kHead = 64, kShared = 3;
     const Kernels& kernels = kernels_for(isa);
+    const KernelScope scope(kernels);
     const size_t blocks = (keys + 15) / 16;
     const KvLayout layout{type, kHead};
     std::vector<uint16_t> kv(blocks * layout.block_bytes() / 2, 0x3000);

@@ -28,11 +28,21 @@ struct Queries {
     float scale = 1.0F;  // of the scores
 };
 
+/// Room for what a thread had before kernels ran on it.
+struct alignas(64) ThreadState {
+    std::byte bytes[64];
+};
+
 /// The arithmetic of a model, for one instruction set. Every function is pure and gives the same
 /// bits on every instruction set: the order of additions is part of its contract, and depends
 /// neither on how many rows are computed together nor on which.
 struct Kernels {
     Isa isa;
+
+    /// What a thread needs before it calls any of the others, and gives back after them; null where
+    /// that is nothing. See KernelScope.
+    void (*enter)(ThreadState& before) = nullptr;
+    void (*leave)(const ThreadState& before) = nullptr;
 
     /// out[i] = x[i] * weight[i] / sqrt(mean(x^2) + eps). The squares are added in 16 lanes
     /// (element i in lane i % 16), the lanes as a balanced tree.
@@ -72,6 +82,23 @@ struct Kernels {
     /// Writes one token's key and value, each [head_dim], to place `slot` of a block.
     void (*store_kv)(const float* key, const float* value, const KvLayout& layout, uint32_t slot,
                      std::byte* block);
+};
+
+/// Kernels may be called on a thread while one of these lives there.
+class KernelScope {
+ public:
+    explicit KernelScope(const Kernels& kernels) : kernels_(kernels) {
+        if (kernels_.enter != nullptr) kernels_.enter(before_);
+    }
+    ~KernelScope() {
+        if (kernels_.leave != nullptr) kernels_.leave(before_);
+    }
+    KernelScope(const KernelScope&) = delete;
+    KernelScope& operator=(const KernelScope&) = delete;
+
+ private:
+    const Kernels& kernels_;
+    ThreadState before_;
 };
 
 /// REQUIRES: `isa` is among available_isas().

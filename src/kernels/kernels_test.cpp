@@ -93,6 +93,7 @@ class EveryIsa : public testing::TestWithParam<Isa> {
     const Kernels& kernels() const { return kernels_for(GetParam()); }
     const Kernels& portable() const { return kernels_for(Isa::Portable); }
     Random random_;
+    const KernelScope scope_{kernels()};
 };
 
 TEST_P(EveryIsa, QuantizedProductsFollowTheirDefinition) {
@@ -424,6 +425,30 @@ TEST_P(Attention, ValuesThatAreNoNumbersShow) {
         kernels().attend(head, AllQueries(query, out, 20).from(0, 1));
         EXPECT_TRUE(std::isnan(out[3])) << bad;
     }
+}
+
+/// llama.cpp sets shapes of its own once on a thread. enter() tells what a thread had.
+TEST(KernelScope, GivesBackWhatTheThreadHad) {
+    const Kernels& kernels = kernels_for(available_isas().back());
+    if (kernels.enter == nullptr) GTEST_SKIP() << "nothing to be kept on this machine";
+    const auto now = [&] {
+        ThreadState state;
+        kernels.enter(state);
+        kernels.leave(state);
+        return state;
+    };
+    ThreadState others = {};
+    for (const uint8_t rows : {0, 3}) {
+        others.bytes[0] = std::byte{rows > 0};  // the palette; 0 is none
+        others.bytes[16] = others.bytes[48] = std::byte{rows};
+        kernels.leave(others);
+        {
+            const KernelScope scope(kernels);
+            EXPECT_NE(std::memcmp(&others, now().bytes, sizeof others), 0);
+        }
+        EXPECT_EQ(std::memcmp(&others, now().bytes, sizeof others), 0);
+    }
+    kernels.leave({});
 }
 
 INSTANTIATE_TEST_SUITE_P(Isa, Attention, testing::ValuesIn(available_isas()),

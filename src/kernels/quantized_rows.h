@@ -2,8 +2,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
+#include "base/line_vector.h"
 #include "kernels/packed_matrix.h"
 
 namespace dunlin {
@@ -81,10 +81,10 @@ class QuantizedBuffer {
     }
 
  private:
-    std::vector<int8_t> codes_;
-    std::vector<float> numbers_;
-    std::vector<int32_t> sums_;
-    std::vector<uint8_t> places_, places_by_block_;
+    LineVector<int8_t> codes_;
+    LineVector<float> numbers_;
+    LineVector<int32_t> sums_;
+    LineVector<uint8_t> places_, places_by_block_;
     QuantizedRows view_;
 };
 

@@ -94,7 +94,7 @@ Workspace::Workspace(const ModelConfig& c, const Dimensions& d)
       gated(d.rows_max, c.intermediate_size, true),
       last(d.outputs_max, c.hidden_size, true),
       logits(d.outputs_max, c.vocab_size, false),
-      scratch(d.threads, std::vector<float>(size_t{d.rows_max} * 4 * kPanelRows)),
+      scratch(d.threads, LineVector<float>(size_t{d.rows_max} * 4 * kPanelRows)),
       angles(size_t{d.rows_max} * c.rotary_dim),
       positions(d.rows_max),
       spans(c, d.tokens_max, d.threads) {
@@ -169,7 +169,7 @@ void gated_silu(Pass& pass, const Features& x, const Linear& gate, const Linear&
                 Features& out) {
     constexpr size_t kTile = 2 * kPanelRows;  // two panels of each make one block of the output
     static_assert(kTile == kBlock);
-    std::vector<float>& scratch = pass.space.scratch[pass.worker.rank()];
+    LineVector<float>& scratch = pass.space.scratch[pass.worker.rank()];
     float* gates = scratch.data();
     float* ups = gates + pass.rows() * kTile;
     const size_t panels = gate.weight.panels();

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/line_vector.h"
 #include "models/model.h"
 
 namespace dunlin {
@@ -31,7 +32,7 @@ class Features {
  private:
     size_t columns_ = 0, stride_ = 0;
     bool quantized_ = false;
-    std::vector<float> values_;
+    LineVector<float> values_;
     QuantizedBuffer codes_;
 };
 
@@ -70,9 +71,9 @@ class Workspace {
     Workspace(const ModelConfig& config, const Dimensions& dimensions);
 
     Features hidden, normed, qkv, attended, gated, last, logits;
-    std::vector<std::vector<float>> scratch;  // one a worker: a gate and an up tile
-    std::vector<float> angles;                // [rows][rotary_dim / 2][cos, sin]
-    std::vector<uint32_t> positions;          // [rows]
+    std::vector<LineVector<float>> scratch;  // one a worker: a gate and an up tile
+    std::vector<float> angles;               // [rows][rotary_dim / 2][cos, sin]
+    std::vector<uint32_t> positions;         // [rows]
     SpanRoom spans;
     uint64_t bytes() const;
 };
@@ -89,6 +90,7 @@ struct Pass {
     const ModelConfig& config;
     const Kernels& kernels;
     bool under_way = false;  // work that was shared out and not waited for
+    KernelScope scope{kernels};
     size_t rows() const { return batch.tokens.size(); }
 
     /// Shares out [0, count) in pieces of `grain`, after all that was under way.

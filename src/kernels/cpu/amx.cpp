@@ -32,10 +32,10 @@ struct alignas(64) TileShapes {
 };
 
 /// Tiles by number: the sums of kAtOnce pieces, then activations and weights, twice. A product
-/// takes some fifty cycles and its way through memory as long, so several are under way before the
-/// first is stored, and those of one group while the group before is added up.
+/// takes some fifty cycles and its way through memory as long, so while one piece is added up the
+/// next but one is stored and the one after that multiplied.
 constexpr int kSums = 0, kX = 4, kW = 6;
-constexpr size_t kAtOnce = 4;
+constexpr int kAtOnce = 4;
 
 /// Of a whole block, or of half of one where a block has two scales.
 constexpr TileShapes shapes_for(bool half) {
@@ -52,18 +52,7 @@ constexpr TileShapes shapes_for(bool half) {
     set(kW, 2, columns / 4, 4 * kPanelRows);
     return shapes;
 }
-constexpr TileShapes kShapes[] = {shapes_for(false), shapes_for(true)};
-
-/// The products of 16 rows with a panel's 16: [piece][row][panel row].
-using Products = int32_t[kAtOnce][kTileRows * kPanelRows];
-
-template <int Piece>
-void multiply_piece(const int8_t* codes, const int8_t* weights) {
-    _tile_zero(kSums + Piece);
-    _tile_loadd(kX + Piece % 2, codes, kBlock);
-    _tile_loadd(kW + Piece % 2, weights, 4 * kPanelRows);
-    _tile_dpbssd(kSums + Piece, kX + Piece % 2, kW + Piece % 2);
-}
+constexpr TileShapes kShapes = shapes_for(false), kShapesOfHalves = shapes_for(true);
 
 /// Codes of a block as signed bytes in groups of four columns. Those that are already so stay where
 /// they are.
@@ -91,65 +80,88 @@ struct Chunk {
     const int8_t* codes[kChunkBlocks];
 };
 
-/// Multiplies pieces [first, end) of a chunk, at most kAtOnce; Scales of them make a block.
-template <size_t Scales>
-void multiply_pieces(const Chunk& chunk, const int8_t* codes, size_t first, size_t end,
-                     Products& products) {
-    constexpr size_t kColumns = kBlock / Scales;
-    const auto multiply = [&]<int Piece>() {
-        const size_t block = (first + Piece) / Scales, part = (first + Piece) % Scales;
-        multiply_piece<Piece>(codes + block * kTileRows * kBlock + part * kColumns,
-                              chunk.codes[block] + part * kColumns * kPanelRows);
-    };
-    const size_t count = end - first;
-    multiply.template operator()<0>();
-    if (count > 1) multiply.template operator()<1>();
-    if (count > 2) multiply.template operator()<2>();
-    if (count > 3) multiply.template operator()<3>();
-    _tile_stored(kSums, products[0], 4 * kPanelRows);
-    if (count > 1) _tile_stored(kSums + 1, products[1], 4 * kPanelRows);
-    if (count > 2) _tile_stored(kSums + 2, products[2], 4 * kPanelRows);
-    if (count > 3) _tile_stored(kSums + 3, products[3], 4 * kPanelRows);
-}
+/// The products of 16 rows with a panel's 16: [slot][row][panel row].
+using Products = int32_t[kAtOnce][kTileRows * kPanelRows];
 
-/// Adds a chunk to 16 rows' sums.
+/// Adds a chunk to 16 rows' sums, piece by piece; kScales of them make a block.
 template <Shape4 S>
-void add_chunk(const PackedFormat& format, const Chunk& chunk, const QuantizedRows& x, size_t row,
-               float* sums) {
+class ChunkSum {
     using V = Avx512;
-    constexpr auto kScales = static_cast<size_t>(S.scales);
-    const std::byte* scales = chunk.panel + format.code_bytes();
-    const float* x_scales = x.scales + chunk.first * x.row_stride + row;
-    const float* x_offsets = x.offsets + chunk.first * x.row_stride + row;
-    const int8_t* codes = x.codes + x.code_at(row, chunk.first);
-    const size_t pieces = chunk.count * kScales;
-    const auto group_end = [&](size_t first) { return std::min(first + kAtOnce, pieces); };
-    alignas(64) Products products[2];
-    multiply_pieces<kScales>(chunk, codes, 0, group_end(0), products[0]);
-    V::F acc[kTileRows];
-    for (size_t t = 0; t < kTileRows; ++t) acc[t] = V::load(sums + t * kPanelRows);
-    for (size_t first = 0; first < pieces; first += kAtOnce) {
-        const size_t end = group_end(first);
-        if (end < pieces)
-            multiply_pieces<kScales>(chunk, codes, end, group_end(end),
-                                     products[end / kAtOnce % 2]);
-        for (size_t piece = first; piece < end; ++piece) {
-            const size_t b = piece / kScales;
-            const std::byte* at = scales + b * format.block_bytes();
-            if (S.has_min && piece % kScales == 0) {
-                const auto min = load_scale<V, S.wide>(at + kScales * format.scale_bytes());
-                for (size_t t = 0; t < kTileRows; ++t)
-                    acc[t] = V::fma(min, V::all(x_offsets[b * x.row_stride + t]), acc[t]);
-            }
-            const auto scale = load_scale<V, S.wide>(at + piece % kScales * format.scale_bytes());
-            const int32_t* dots = products[first / kAtOnce % 2][piece - first];
-            for (size_t t = 0; t < kTileRows; ++t)
-                acc[t] = V::fma(V::mul(scale, V::all(x_scales[b * x.row_stride + t])),
-                                V::to_float(_mm512_load_si512(dots + t * kPanelRows)), acc[t]);
+    static constexpr auto kScales = static_cast<size_t>(S.scales);
+
+ public:
+    ChunkSum(const PackedFormat& format, const Chunk& chunk, const QuantizedRows& x, size_t row)
+        : chunk_codes_(chunk.codes),
+          pieces_(chunk.count * kScales),
+          row_stride_(x.row_stride),
+          block_bytes_(format.block_bytes()),
+          scale_bytes_(format.scale_bytes()),
+          codes_(x.codes + x.code_at(row, chunk.first)),
+          scales_(chunk.panel + format.code_bytes()),
+          x_scales_(x.scales + chunk.first * x.row_stride + row),
+          x_offsets_(x.offsets + chunk.first * x.row_stride + row) {}
+
+    void add_to(float* sums) const {
+        alignas(64) Products products;
+        V::F acc[kTileRows];
+        for (size_t t = 0; t < kTileRows; ++t) acc[t] = V::load(sums + t * kPanelRows);
+        multiply<0>(0);
+        multiply<1>(1);
+        multiply<2>(2);
+        store<0>(0, products);
+        store<1>(1, products);
+        for (size_t piece = 0; piece < pieces_; piece += kAtOnce) {
+            step<0>(piece, products, acc);
+            step<1>(piece + 1, products, acc);
+            step<2>(piece + 2, products, acc);
+            step<3>(piece + 3, products, acc);
         }
+        for (size_t t = 0; t < kTileRows; ++t) V::store(sums + t * kPanelRows, acc[t]);
     }
-    for (size_t t = 0; t < kTileRows; ++t) V::store(sums + t * kPanelRows, acc[t]);
-}
+
+ private:
+    template <int Slot>
+    void multiply(size_t piece) const {
+        if (piece >= pieces_) return;
+        constexpr size_t kColumns = kBlock / kScales;
+        const size_t block = piece / kScales, part = piece % kScales;
+        _tile_zero(kSums + Slot);
+        _tile_loadd(kX + Slot % 2, codes_ + block * kTileRows * kBlock + part * kColumns, kBlock);
+        _tile_loadd(kW + Slot % 2, chunk_codes_[block] + part * kColumns * kPanelRows,
+                    4 * kPanelRows);
+        _tile_dpbssd(kSums + Slot, kX + Slot % 2, kW + Slot % 2);
+    }
+
+    template <int Slot>
+    void store(size_t piece, Products& products) const {
+        if (piece < pieces_) _tile_stored(kSums + Slot, products[Slot], 4 * kPanelRows);
+    }
+
+    template <int Slot>
+    void step(size_t piece, Products& products, V::F (&acc)[kTileRows]) const {
+        if (piece >= pieces_) return;
+        multiply<(Slot + 3) % kAtOnce>(piece + 3);
+        store<(Slot + 2) % kAtOnce>(piece + 2, products);
+        const size_t block = piece / kScales, part = piece % kScales;
+        const std::byte* scales = scales_ + block * block_bytes_;
+        if (S.has_min && part == 0) {
+            const auto min = load_scale<V, S.wide>(scales + kScales * scale_bytes_);
+            for (size_t t = 0; t < kTileRows; ++t)
+                acc[t] = V::fma(min, V::all(x_offsets_[block * row_stride_ + t]), acc[t]);
+        }
+        const auto scale = load_scale<V, S.wide>(scales + part * scale_bytes_);
+        for (size_t t = 0; t < kTileRows; ++t)
+            acc[t] =
+                V::fma(V::mul(scale, V::all(x_scales_[block * row_stride_ + t])),
+                       V::to_float(_mm512_load_si512(products[Slot] + t * kPanelRows)), acc[t]);
+    }
+
+    const int8_t* const* chunk_codes_;
+    size_t pieces_, row_stride_, block_bytes_, scale_bytes_;
+    const int8_t* codes_;
+    const std::byte* scales_;
+    const float *x_scales_, *x_offsets_;
+};
 
 /// Up to kChunkRows rows, a multiple of 16.
 template <Shape4 S>
@@ -167,7 +179,7 @@ void multiply_tile_rows(const PackedMatrix& matrix, size_t panel, const Quantize
             chunk.codes[b] = spread<S>(chunk.panel + b * block_bytes, format.zero,
                                        spread_codes + b * kBytesOfBlock);
         for (size_t t = 0; t < rows; t += kTileRows)
-            add_chunk<S>(format, chunk, x, row + t, sums + t * kPanelRows);
+            ChunkSum<S>(format, chunk, x, row + t).add_to(sums + t * kPanelRows);
     }
     finish_rows<Avx512, S>(matrix, matrix.panel(panel), x, row, rows, sums, out, out_stride, add);
 }
@@ -179,16 +191,11 @@ void multiply_tiles(const PackedMatrix& matrix, size_t panel, const QuantizedRow
     const size_t first = std::min(round_up(begin, kTileRows), end);
     const size_t whole = first + (end - first) / kTileRows * kTileRows;
     multiply_shape<Avx512, S>(matrix, panel, x, begin, first, out, out_stride, add);
-    if (whole > first) {
-        // A library on this thread may have shapes of its own that it has set once and for all.
-        alignas(64) std::byte others[64];
-        _tile_storeconfig(others);
-        _tile_loadconfig(&kShapes[S.scales - 1]);
-        for (size_t row = first; row < whole; row += kChunkRows)
-            multiply_tile_rows<S>(matrix, panel, x, row, std::min(kChunkRows, whole - row),
-                                  out + row * out_stride, out_stride, add);
-        _tile_loadconfig(others);  // none are the state in which nothing is kept for a thread
-    }
+    if (S.scales == 2 && whole > first) _tile_loadconfig(&kShapesOfHalves);
+    for (size_t row = first; row < whole; row += kChunkRows)
+        multiply_tile_rows<S>(matrix, panel, x, row, std::min(kChunkRows, whole - row),
+                              out + row * out_stride, out_stride, add);
+    if (S.scales == 2 && whole > first) _tile_loadconfig(&kShapes);
     multiply_shape<Avx512, S>(matrix, panel, x, whole, end, out, out_stride, add);
 }
 
@@ -199,10 +206,25 @@ void multiply_quantized_amx(const PackedMatrix& matrix, size_t panel, const Quan
     });
 }
 
+/// A library on this thread may have shapes of its own that it has set once and for all. Setting
+/// them takes as long as multiplying a few blocks.
+void enter_amx(ThreadState& before) {
+    static_assert(sizeof(ThreadState) == sizeof(TileShapes));
+    _tile_storeconfig(&before);
+    _tile_loadconfig(&kShapes);
+}
+
+/// None are the state in which nothing is kept for a thread.
+void leave_amx(const ThreadState& before) {
+    _tile_loadconfig(&before);
+}
+
 }  // namespace
 
 extern constinit const Kernels kAmxKernels = [] {
     Kernels kernels = make_kernels<Avx512>(Isa::Amx);
+    kernels.enter = enter_amx;
+    kernels.leave = leave_amx;
     kernels.multiply_quantized = multiply_quantized_amx;
     return kernels;
 }();
