@@ -438,9 +438,10 @@ TEST(KernelScope, GivesBackWhatTheThreadHad) {
         return state;
     };
     ThreadState others = {};
-    for (const uint8_t rows : {0, 3}) {
-        others.bytes[0] = std::byte{rows > 0};  // the palette; 0 is none
-        others.bytes[16] = others.bytes[48] = std::byte{rows};
+    for (const bool any : {false, true}) {
+        // Palette 1, and a tile of one row of four bytes.
+        others.bytes[0] = others.bytes[48] = std::byte{any};
+        others.bytes[16] = std::byte{any} << 2;
         kernels.leave(others);
         {
             const KernelScope scope(kernels);
