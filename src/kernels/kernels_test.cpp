@@ -71,7 +71,7 @@ struct Activations {
     float quantized(size_t at) const {
         const size_t row = at / view.columns;
         const size_t column = at % view.columns;
-        const size_t block = row * view.blocks() + column / kBlock;
+        const size_t block = column / kBlock * view.row_stride + row;
         const uint8_t place = view.places[row * view.place_stride() + column / kBlock];
         if (place == column % kBlock + 1) return view.outliers[block];
         return scale(at) * view.codes[code_at(at)];

@@ -31,7 +31,7 @@ struct QuantizedRows {
     float* scales = nullptr;    // [blocks][row_stride]
     float* offsets = nullptr;   // [blocks][row_stride]: scale * (sum of the codes)
     int32_t* sums = nullptr;    // [blocks][row_stride][2]: sums of 16 codes each
-    float* outliers = nullptr;  // [rows][blocks]: where there is one
+    float* outliers = nullptr;  // [blocks][row_stride]: where there is one
     uint8_t* places = nullptr;  // [rows][place_stride()]: 1 + the outlier's column in its block; 0
                                 // where there is none, and behind the last block
     uint8_t* places_by_block = nullptr;  // [blocks][row_stride]: the same, for many rows at once
@@ -59,7 +59,7 @@ class QuantizedBuffer {
         // An odd number of cache lines, so that a row's scales do not compete for a few places.
         view_.row_stride = ((rows + 15) / 16 | 1U) * 16;
         const size_t by_block = view_.blocks() * view_.row_stride;
-        numbers_.resize(2 * by_block + rows * view_.blocks());
+        numbers_.resize(3 * by_block);
         sums_.resize(2 * by_block);
         places_.resize(rows * view_.place_stride());
         // Any row may begin a word.

@@ -65,7 +65,7 @@ typename V::F add_outliers(const PackedMatrix& matrix, const std::byte* panel,
             const size_t b = first + index;
             eight &= ~(uint64_t{255} << (8 * index));
             sum = V::fma(
-                V::all(x.outliers[row * x.blocks() + b]),
+                V::all(x.outliers[b * x.row_stride + row]),
                 block_column<V, S>(matrix.format(), panel + b * matrix.format().block_bytes(),
                                    places[b] - size_t{1}),
                 sum);
@@ -74,7 +74,8 @@ typename V::F add_outliers(const PackedMatrix& matrix, const std::byte* panel,
     return sum;
 }
 
-/// The same for up to kRowsAtOnce rows and their sums, [row][16].
+/// The same for up to kRowsAtOnce rows and their sums, [row][16]. The same few columns are outliers
+/// in most rows, so each is made numbers of once for all of these.
 template <class V, Shape4 S>
 void add_outliers_by_block(const PackedMatrix& matrix, const std::byte* panel,
                            const QuantizedRows& x, size_t row, size_t rows, float* sums) {
@@ -82,13 +83,18 @@ void add_outliers_by_block(const PackedMatrix& matrix, const std::byte* panel,
     const size_t block_bytes = matrix.format().block_bytes();
     for (size_t b = 0; b < blocks; ++b, panel += block_bytes) {
         const uint8_t* places = x.places_by_block + b * x.row_stride + row;
-        uint64_t mask = V::nonzero_bytes(places) & (~uint64_t{0} >> (kRowsAtOnce - rows));
-        for (; mask != 0; mask &= mask - 1) {
-            const auto t = static_cast<size_t>(std::countr_zero(mask));
-            V::store(sums + t * kPanelRows,
-                     V::fma(V::all(x.outliers[(row + t) * blocks + b]),
-                            block_column<V, S>(matrix.format(), panel, places[t] - size_t{1}),
-                            V::load(sums + t * kPanelRows)));
+        const float* outliers = x.outliers + b * x.row_stride + row;
+        uint64_t left = ~V::equal_bytes(places, 0) & (~uint64_t{0} >> (kRowsAtOnce - rows));
+        while (left != 0) {
+            const uint8_t place = places[std::countr_zero(left)];
+            const auto column = block_column<V, S>(matrix.format(), panel, place - size_t{1});
+            uint64_t same = left & V::equal_bytes(places, place);
+            left &= ~same;
+            for (; same != 0; same &= same - 1) {
+                const auto t = static_cast<size_t>(std::countr_zero(same));
+                float* sum = sums + t * kPanelRows;
+                V::store(sum, V::fma(V::all(outliers[t]), column, V::load(sum)));
+            }
         }
     }
 }

@@ -53,7 +53,6 @@ TopTwo top_two(typename V::F a, typename V::F b) {
 /// Without branches: whether a block has an outlier is as good as a coin to a processor.
 template <class V>
 void quantize_block(const float* x, size_t row, size_t b, const QuantizedRows& out) {
-    const size_t at = row * out.blocks() + b;
     typename V::F parts[2] = {V::load(x), V::load(x + 16)};
     const typename V::F sizes[2] = {V::abs(parts[0]), V::abs(parts[1])};
     const TopTwo top = top_two<V>(sizes[0], sizes[1]);
@@ -65,9 +64,9 @@ void quantize_block(const float* x, size_t row, size_t b, const QuantizedRows& o
                                                                    << 16;
     const auto index = static_cast<uint32_t>(std::countr_zero(place)) & 31U;
     const auto stored = static_cast<uint8_t>(has_outlier ? index + 1 : 0);
-    out.outliers[at] = x[index];
-    out.places[row * out.place_stride() + b] = stored;
     const size_t by_block = b * out.row_stride + row;
+    out.outliers[by_block] = x[index];
+    out.places[row * out.place_stride() + b] = stored;
     out.places_by_block[by_block] = stored;
 
     const float largest = has_outlier ? top.second : top.first;

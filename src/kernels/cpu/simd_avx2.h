@@ -97,12 +97,13 @@ struct Avx2 {
             _mm_packs_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1)));
     }
 
-    static uint64_t nonzero_bytes(const uint8_t* p) {
-        const auto zeros = [&](const uint8_t* at) {
-            const __m256i equal = _mm256_cmpeq_epi8(load_int(at), _mm256_setzero_si256());
-            return static_cast<uint32_t>(_mm256_movemask_epi8(equal));
+    static uint64_t equal_bytes(const uint8_t* p, uint8_t value) {
+        const __m256i wanted = _mm256_set1_epi8(static_cast<char>(value));
+        const auto equal = [&](const uint8_t* at) {
+            const __m256i bytes = _mm256_cmpeq_epi8(load_int(at), wanted);
+            return static_cast<uint32_t>(_mm256_movemask_epi8(bytes));
         };
-        return ~(zeros(p) | uint64_t{zeros(p + 32)} << 32);
+        return equal(p) | uint64_t{equal(p + 32)} << 32;
     }
     static int32_t sum_bytes(const int8_t* p) { return sum_16_bytes<Avx2>(p); }
 

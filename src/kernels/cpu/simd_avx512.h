@@ -69,9 +69,9 @@ struct Avx512 {
                          _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(a)));
     }
 
-    static uint64_t nonzero_bytes(const uint8_t* p) {
-        const __m512i bytes = _mm512_loadu_si512(p);
-        return _mm512_test_epi8_mask(bytes, bytes);
+    static uint64_t equal_bytes(const uint8_t* p, uint8_t value) {
+        return _mm512_cmpeq_epi8_mask(_mm512_loadu_si512(p),
+                                      _mm512_set1_epi8(static_cast<char>(value)));
     }
     static int32_t sum_bytes(const int8_t* p) { return sum_16_bytes<Avx512>(p); }
 

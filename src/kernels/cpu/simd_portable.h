@@ -101,10 +101,10 @@ struct Portable {
         for (int i = 0; i < 16; ++i) p[i] = static_cast<int8_t>(a.v[i]);
     }
 
-    /// Which of 64 bytes are not zero, the first in the lowest bit.
-    static uint64_t nonzero_bytes(const uint8_t* p) {
+    /// Which of 64 bytes have a value, the first in the lowest bit.
+    static uint64_t equal_bytes(const uint8_t* p, uint8_t value) {
         uint64_t mask = 0;
-        for (int i = 0; i < 64; ++i) mask |= uint64_t{p[i] != 0} << i;
+        for (int i = 0; i < 64; ++i) mask |= uint64_t{p[i] == value} << i;
         return mask;
     }
     /// Of 16 bytes.
