@@ -2,8 +2,10 @@
 
 #include <cstdlib>
 
-#if DUNLIN_AMX
+#if defined(__x86_64__)
 #include <cpuid.h>
+#endif
+#if DUNLIN_AMX
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
@@ -11,6 +13,14 @@
 namespace dunlin {
 
 namespace {
+
+#if defined(__x86_64__)
+bool has_avx_vnni() {
+    constexpr unsigned kAvxVnni = 1U << 4;  // CPUID 7.1, EAX
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & kAvxVnni) != 0;
+}
+#endif
 
 /// Tiles are 8 KiB of registers that the system keeps only for processes which ask for them.
 bool may_use_tiles() {
@@ -35,6 +45,8 @@ std::string_view to_string(Isa isa) {
             return "portable";
         case Isa::Avx2:
             return "avx2";
+        case Isa::AvxVnni:
+            return "avxvnni";
         case Isa::Avx512:
             return "avx512";
         case Isa::Amx:
@@ -49,6 +61,7 @@ std::vector<Isa> available_isas() {
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
         __builtin_cpu_supports("f16c"))
         isas.push_back(Isa::Avx2);
+    if (isas.back() == Isa::Avx2 && has_avx_vnni()) isas.push_back(Isa::AvxVnni);
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni"))
         isas.push_back(Isa::Avx512);

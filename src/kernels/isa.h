@@ -14,15 +14,15 @@
 namespace dunlin {
 
 /// Instruction sets that kernels are built for, slowest first. All give the same bits.
-enum class Isa : uint8_t { Portable, Avx2, Avx512, Amx };
+enum class Isa : uint8_t { Portable, Avx2, AvxVnni, Avx512, Amx };
 
 std::string_view to_string(Isa isa);
 
 /// Those this machine can run; never empty.
 std::vector<Isa> available_isas();
 
-/// The last of available_isas(), or what DUNLIN_ISA names ("portable", "avx2", "avx512", "amx")
-/// where this machine can run it: for tests and comparisons.
+/// The last of available_isas(), or what DUNLIN_ISA names ("portable", "avx2", "avxvnni", "avx512",
+/// "amx") where this machine can run it: for tests and comparisons.
 Isa chosen_isa();
 
 }  // namespace dunlin

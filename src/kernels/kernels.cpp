@@ -10,6 +10,7 @@ const Kernels& kernels_for(Isa isa) {
 #endif
 #if defined(__x86_64__)
     if (isa == Isa::Avx512) return kAvx512Kernels;
+    if (isa == Isa::AvxVnni) return kAvxVnniKernels;
     if (isa == Isa::Avx2) return kAvx2Kernels;
 #endif
     return kPortableKernels;

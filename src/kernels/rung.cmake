@@ -2,6 +2,8 @@
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     set_source_files_properties(${CMAKE_CURRENT_LIST_DIR}/cpu/avx2.cpp PROPERTIES
         COMPILE_OPTIONS "-O3;-mavx2;-mfma;-mf16c")
+    set_source_files_properties(${CMAKE_CURRENT_LIST_DIR}/cpu/avx_vnni.cpp PROPERTIES
+        COMPILE_OPTIONS "-O3;-mavx2;-mfma;-mf16c;-mavxvnni")
     # GCC warns of its own headers, where a register is undefined on purpose.
     set_source_files_properties(${CMAKE_CURRENT_LIST_DIR}/cpu/avx512.cpp PROPERTIES COMPILE_OPTIONS
         "-O3;-mavx512f;-mavx512bw;-mavx512vl;-mavx512dq;-mavx512vnni;-mfma;-mf16c;$<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized>")
@@ -14,7 +16,9 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
         find_package(Python3 REQUIRED COMPONENTS Interpreter)
         set(objects $<TARGET_OBJECTS:${rung_target}>)
         add_test(NAME kernels_symbols COMMAND Python3::Interpreter ${CMAKE_SOURCE_DIR}/tools/own_symbols.py ${CMAKE_NM}
-            Avx2=$<FILTER:${objects},INCLUDE,/avx2\\.cpp> Avx512=$<FILTER:${objects},INCLUDE,/avx512\\.cpp>
+            Avx2LanesILb0E=$<FILTER:${objects},INCLUDE,/avx2\\.cpp>
+            Avx2LanesILb1E=$<FILTER:${objects},INCLUDE,/avx_vnni\\.cpp>
+            Avx512=$<FILTER:${objects},INCLUDE,/avx512\\.cpp>
             Avx512=$<FILTER:${objects},INCLUDE,/amx\\.cpp>)
     endif()
 endif()

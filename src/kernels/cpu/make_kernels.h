@@ -23,6 +23,7 @@ constexpr Kernels make_kernels(Isa isa) {
 
 extern const Kernels kPortableKernels;
 extern const Kernels kAvx2Kernels;
+extern const Kernels kAvxVnniKernels;
 extern const Kernels kAvx512Kernels;
 extern const Kernels kAmxKernels;
 

@@ -9,8 +9,11 @@
 
 namespace dunlin {
 
-/// 16 floats in two registers. See simd_portable.h for what each operation means.
-struct Avx2 {
+/// 16 floats in two registers. See simd_portable.h for what each operation means. With kVnni,
+/// products of bytes are added up in 32 bits by one instruction (AVX-VNNI, which newer processors
+/// have that lack AVX-512).
+template <bool kVnni>
+struct Avx2Lanes {
     struct F {
         __m256 lo, hi;
     };
@@ -105,7 +108,7 @@ struct Avx2 {
         };
         return equal(p) | uint64_t{equal(p + 32)} << 32;
     }
-    static int32_t sum_bytes(const int8_t* p) { return sum_16_bytes<Avx2>(p); }
+    static int32_t sum_bytes(const int8_t* p) { return sum_16_bytes<Avx2Lanes>(p); }
 
     struct I {
         __m256i lo, hi;
@@ -122,6 +125,12 @@ struct Avx2 {
     [[gnu::always_inline]] static void dot_u4(const uint8_t* codes, const int8_t* x, I (&sums)[N]) {
         const __m256i low = _mm256_set1_epi8(15);
         __m256i lo[N], hi[N];
+        const auto add = [](__m256i sum, __m256i w, __m256i y) {
+            if constexpr (kVnni)
+                return _mm256_dpbusd_avx_epi32(sum, w, y);
+            else
+                return _mm256_add_epi16(sum, _mm256_maddubs_epi16(w, y));
+        };
         for (int t = 0; t < N; ++t) lo[t] = hi[t] = _mm256_setzero_si256();
         for (int g = 0; g < 4; ++g) {
             const __m256i a = load_int(codes + 64 * g);
@@ -132,21 +141,26 @@ struct Avx2 {
             const __m256i b1 = _mm256_and_si256(_mm256_srli_epi16(b, 4), low);
             for (int t = 0; t < N; ++t) {
                 const __m256i x0 = four(x + t * 32 + 4 * g);
-                lo[t] = _mm256_add_epi16(lo[t], _mm256_maddubs_epi16(a0, x0));
-                hi[t] = _mm256_add_epi16(hi[t], _mm256_maddubs_epi16(b0, x0));
+                lo[t] = add(lo[t], a0, x0);
+                hi[t] = add(hi[t], b0, x0);
                 const __m256i x1 = four(x + t * 32 + 4 * g + 16);
-                lo[t] = _mm256_add_epi16(lo[t], _mm256_maddubs_epi16(a1, x1));
-                hi[t] = _mm256_add_epi16(hi[t], _mm256_maddubs_epi16(b1, x1));
+                lo[t] = add(lo[t], a1, x1);
+                hi[t] = add(hi[t], b1, x1);
             }
         }
         const __m256i ones = _mm256_set1_epi16(1);
-        for (int t = 0; t < N; ++t)
-            sums[t] = {_mm256_madd_epi16(lo[t], ones), _mm256_madd_epi16(hi[t], ones)};
+        for (int t = 0; t < N; ++t) {
+            if constexpr (kVnni)
+                sums[t] = {lo[t], hi[t]};
+            else
+                sums[t] = {_mm256_madd_epi16(lo[t], ones), _mm256_madd_epi16(hi[t], ones)};
+        }
     }
 
     /// Signed codes: |code| times the activation with the code's sign; a pair is at most
-    /// 2 x 128 x 127 = 32,512. Groups [begin, end) of the block's eight.
-    static constexpr int kSignedBias = 0;
+    /// 2 x 128 x 127 = 32,512. Where one instruction adds up, the weights must be the unsigned
+    /// side: each code comes as code + 128. Groups [begin, end) of the block's eight.
+    static constexpr int kSignedBias = kVnni ? 128 : 0;
     template <int N>
     [[gnu::always_inline]] static void dot_s8(const uint8_t* codes, const int8_t* x, int begin,
                                               int end, I (&sums)[N]) {
@@ -155,6 +169,17 @@ struct Avx2 {
         for (int g = begin; g < end; ++g) {
             const __m256i a = load_int(codes + 64 * g);
             const __m256i b = load_int(codes + 64 * g + 32);
+            if constexpr (kVnni) {
+                const __m256i flip = _mm256_set1_epi8(static_cast<char>(0x80));
+                const __m256i a_up = _mm256_xor_si256(a, flip);
+                const __m256i b_up = _mm256_xor_si256(b, flip);
+                for (int t = 0; t < N; ++t) {
+                    const __m256i y = four(x + t * 32 + 4 * g);
+                    sums[t].lo = _mm256_dpbusd_avx_epi32(sums[t].lo, a_up, y);
+                    sums[t].hi = _mm256_dpbusd_avx_epi32(sums[t].hi, b_up, y);
+                }
+                continue;
+            }
             const __m256i a_abs = _mm256_abs_epi8(a);
             const __m256i b_abs = _mm256_abs_epi8(b);
             for (int t = 0; t < N; ++t) {
@@ -198,5 +223,8 @@ struct Avx2 {
         return _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23));
     }
 };
+
+using Avx2 = Avx2Lanes<false>;
+using AvxVnni = Avx2Lanes<true>;
 
 }  // namespace dunlin
