@@ -138,15 +138,29 @@ class LocalRegistry final : public Registry {
 
     /// Read at each scrape; nothing once the engine is gone.
     void show(const std::string& id, const std::shared_ptr<Engine>& engine) {
-        const auto gauge = [&](const char* name, const char* help, uint32_t EngineState::* field) {
-            metrics_.gauge(name, help, {{"model", id}},
-                           [weak = std::weak_ptr(engine), field]() -> double {
+        const auto gauge = [&](const char* name, const char* help, Labels labels, auto&& read) {
+            labels.insert(labels.begin(), {"model", id});
+            metrics_.gauge(name, help, std::move(labels),
+                           [weak = std::weak_ptr(engine), read]() -> double {
                                const auto strong = weak.lock();
-                               return strong ? strong->state().*field : 0;
+                               return strong ? static_cast<double>(read(strong->state())) : 0;
                            });
         };
-        gauge("dunlin_sequences_running", "Answers that are computed now.", &EngineState::running);
-        gauge("dunlin_sequences_queued", "Answers that wait for a place.", &EngineState::queued);
+        gauge("dunlin_sequences_running", "Answers that are computed now.", {},
+              [](const EngineState& state) { return state.running; });
+        gauge("dunlin_sequences_queued", "Answers that wait for a place.", {},
+              [](const EngineState& state) { return state.queued; });
+        constexpr std::pair<const char*, uint64_t MemoryReport::*> kParts[] = {
+            {"weights", &MemoryReport::weights_bytes},
+            {"kv_total", &MemoryReport::kv_total_bytes},
+            {"kv_used", &MemoryReport::kv_used_bytes},
+            {"kv_cached", &MemoryReport::kv_cached_bytes},
+            {"scratch", &MemoryReport::scratch_bytes},
+            {"device", &MemoryReport::device_bytes}};
+        for (const auto& [part, field] : kParts)
+            gauge("dunlin_model_memory_bytes", "Memory of a loaded model by what it holds.",
+                  {{"part", part}},
+                  [field](const EngineState& state) { return state.memory.*field; });
     }
 
     static std::unexpected<Error> unknown(std::string_view name) {
