@@ -1,5 +1,6 @@
 #include "kernels/packed_matrix.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
@@ -48,12 +49,19 @@ CodePlace place_of(PackedFormat::Codes codes, size_t k, size_t lane) {
     return {group * 64 + 4 * lane + k % 4, 0U};
 }
 
+/// The same for all, four codes at a time: these stand together in both formats.
 void write_block(const PackedFormat& format, const BlockCodes& in, size_t lane, std::byte* block) {
-    auto* codes = reinterpret_cast<uint8_t*>(block);
-    for (size_t k = 0; k < kBlock; ++k) {
-        const auto [byte, shift] = place_of(format.codes, k, lane);
-        const auto code = static_cast<uint8_t>(in.codes[k]);
-        codes[byte] = static_cast<uint8_t>(codes[byte] | code << shift);
+    constexpr size_t kGroups = kBlock / 4, kGroupBytes = 4 * kPanelRows;
+    uint32_t groups[kGroups];
+    std::memcpy(groups, in.codes, kBlock);
+    std::byte* to = block + 4 * lane;
+    if (format.codes == PackedFormat::Codes::U4) {
+        for (size_t g = 0; g < kGroups / 2; ++g) {
+            const uint32_t both = groups[g] | groups[g + kGroups / 2] << 4;
+            std::memcpy(to + g * kGroupBytes, &both, 4);
+        }
+    } else {
+        for (size_t g = 0; g < kGroups; ++g) std::memcpy(to + g * kGroupBytes, &groups[g], 4);
     }
     std::byte* scales = block + format.code_bytes();
     for (size_t s = 0; s < format.scales; ++s, scales += format.scale_bytes())
@@ -107,11 +115,11 @@ Expected<PackedMatrix> PackedMatrix::allocate(const TensorView& tensor) {
 
 void PackedMatrix::pack(const TensorView& tensor, size_t panel_begin, size_t panel_end) {
     CHECK(panel_end <= panels() && tensor.shape.rows() == rows_);
-    std::memset(data_.get() + panel_begin * panel_bytes_, 0,
-                (panel_end - panel_begin) * panel_bytes_);
     for (size_t index = panel_begin; index < panel_end; ++index) {
         std::byte* panel = data_.get() + index * panel_bytes_;
-        for (size_t lane = 0; lane < kPanelRows && index * kPanelRows + lane < rows_; ++lane) {
+        const size_t lanes = std::min(kPanelRows, rows_ - index * kPanelRows);
+        if (lanes < kPanelRows) std::memset(panel, 0, panel_bytes_);
+        for (size_t lane = 0; lane < lanes; ++lane) {
             const std::byte* row = tensor.row(index * kPanelRows + lane).data();
             if (format_.quantized()) {
                 BlockCodes codes;
