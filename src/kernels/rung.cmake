@@ -20,5 +20,10 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
             Avx2LanesILb1E=$<FILTER:${objects},INCLUDE,/avx_vnni\\.cpp>
             Avx512=$<FILTER:${objects},INCLUDE,/avx512\\.cpp>
             Avx512=$<FILTER:${objects},INCLUDE,/amx\\.cpp>)
+        # Of AMX the sums of tiles come through memory: there is no other way.
+        if(CMAKE_CXX_COMPILER_ID MATCHES "Clang" AND CMAKE_OBJDUMP)
+            add_test(NAME kernels_spills COMMAND Python3::Interpreter ${CMAKE_SOURCE_DIR}/tools/spills.py ${CMAKE_OBJDUMP}
+                $<FILTER:${objects},INCLUDE,/avx> COMMAND_EXPAND_LISTS)
+        endif()
     endif()
 endif()

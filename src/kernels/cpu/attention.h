@@ -71,6 +71,7 @@ template <class V, class S, int N, int K>
     uint32_t d = begin;
     for (; d + kPerLine <= end; d += kPerLine) {
         for (int j = 0; j < K; ++j) ask_for(next[j] + d * 16);
+#pragma GCC unroll 1  // unrolled, it would need more registers than there are
         for (uint32_t i = 0; i < kPerLine; ++i) element(d + i);
     }
     for (; d < end; ++d) element(d);

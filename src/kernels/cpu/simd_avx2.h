@@ -132,6 +132,7 @@ struct Avx2Lanes {
                 return _mm256_add_epi16(sum, _mm256_maddubs_epi16(w, y));
         };
         for (int t = 0; t < N; ++t) lo[t] = hi[t] = _mm256_setzero_si256();
+#pragma GCC unroll 1  // unrolled, it would need more registers than there are
         for (int g = 0; g < 4; ++g) {
             const __m256i a = load_int(codes + 64 * g);
             const __m256i b = load_int(codes + 64 * g + 32);
@@ -166,6 +167,7 @@ struct Avx2Lanes {
                                               int end, I (&sums)[N]) {
         const __m256i ones = _mm256_set1_epi16(1);
         for (int t = 0; t < N; ++t) sums[t] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+#pragma GCC unroll 1
         for (int g = begin; g < end; ++g) {
             const __m256i a = load_int(codes + 64 * g);
             const __m256i b = load_int(codes + 64 * g + 32);
