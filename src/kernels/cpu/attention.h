@@ -101,7 +101,7 @@ void score_strips(const Blocks<S>& kv, const SpanQueries& span, size_t block,
         key_products<V, S, N, K>(keys, next, span.rows, d, end, acc);
         for (int j = 0; j < K; ++j) {
             for (int q = 0; q < N; ++q) {
-                float* at = scores[q] + 16 * (block + j) - span.begin;
+                float* at = &scores[q][16 * (block + j) - span.begin];
                 auto score = acc[q][j];
                 if constexpr (S::kScaled) {
                     const auto scale = V::load_half(kv.key_scales(block + j, d / kKeyGroup));
