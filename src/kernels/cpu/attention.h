@@ -18,6 +18,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/line_vector.h"
 #include "kernels/cpu/kv_storage.h"
 #include "kernels/cpu/lanes.h"
 #include "kernels/cpu/runs.h"
@@ -34,7 +35,6 @@ inline constexpr int kStripsAtOnce = std::min(8, V::kStrips*(N == 1   ? 4
                                                              : N == 2 ? 2
                                                                       : 1));
 
-inline constexpr size_t kLineBytes = 64;
 /// How many blocks ahead memory is asked for, into the second cache: the first one has too few
 /// places for what is under way.
 inline constexpr size_t kBlocksAhead = 4;
@@ -57,7 +57,7 @@ template <class V, class S, int N, int K>
                                                 const typename S::Number* const (&next)[K],
                                                 const float* const* rows, uint32_t begin,
                                                 uint32_t end, typename V::F (&acc)[N][K]) {
-    constexpr uint32_t kPerLine = kLineBytes / (16 * sizeof(typename S::Number));
+    constexpr uint32_t kPerLine = kCacheLineBytes / (16 * sizeof(typename S::Number));
     const auto element = [&](uint32_t d) {
         typename V::F x[N];
         for (int q = 0; q < N; ++q) x[q] = V::all(rows[q][d]);
@@ -158,7 +158,7 @@ void value_strips(const Blocks<S>& kv, uint32_t span_begin, uint32_t begin, uint
         const size_t ahead = begin / 16 + kBlocksAhead;
         const auto* next = 16 * ahead < end ? kv.values(ahead) : values;
         for (; begin < block_end; ++begin, values += padded, next += padded) {
-            for (size_t at = 0; at < row_bytes; at += kLineBytes)
+            for (size_t at = 0; at < row_bytes; at += kCacheLineBytes)
                 ask_for(reinterpret_cast<const std::byte*>(next) + at);
             typename V::F w[N];
             for (int q = 0; q < N; ++q) w[q] = V::all(weights[q][begin - span_begin]);

@@ -121,14 +121,16 @@ class Blocks {
 };
 
 template <class V>
-void store_halves(const float* key, const float* value, uint32_t head_dim, uint32_t slot,
-                  uint16_t* block) {
-    const size_t padded = (size_t{head_dim} + 15) / 16 * 16;
-    uint16_t* values = block + size_t{16} * head_dim + slot * padded;
+void store_halves(const float* key, const float* value, const KvLayout& layout, uint32_t slot,
+                  std::byte* block) {
+    const uint32_t head_dim = layout.head_dim;
+    auto* keys = reinterpret_cast<uint16_t*>(block);
+    auto* values =
+        reinterpret_cast<uint16_t*>(block + layout.values_at()) + slot * layout.padded_dim();
     for (size_t d = 0; d < head_dim; d += 16) {
         uint16_t halves[16];
         V::store_half(halves, load_up_to<V>(key + d, head_dim - d));
-        for (size_t i = d; i < head_dim && i < d + 16; ++i) block[i * 16 + slot] = halves[i - d];
+        for (size_t i = d; i < head_dim && i < d + 16; ++i) keys[i * 16 + slot] = halves[i - d];
         V::store_half(values + d, load_up_to<V>(value + d, head_dim - d));
     }
 }
@@ -195,7 +197,7 @@ void store_kv(const float* key, const float* value, const KvLayout& layout, uint
     if (layout.type == KvType::Int8)
         store_bytes<V>(key, value, layout, slot, block);
     else
-        store_halves<V>(key, value, layout.head_dim, slot, reinterpret_cast<uint16_t*>(block));
+        store_halves<V>(key, value, layout, slot, block);
 }
 
 }  // namespace dunlin
