@@ -117,7 +117,7 @@ LoadSettings load_settings_of(const Settings& settings, const ModelEntry& entry)
         if (model.kv_type != kSame) kv_type = model.kv_type;
         if (model.device_layers != SettingValue(std::string(kSame))) layers = model.device_layers;
     }
-    if (kv_type != "f16") load.native.kv_type = KvType::Int8;
+    load.native.kv_type = kv_type_named(kv_type);
     if (const auto* number = std::get_if<int64_t>(&layers))
         load.wish.device_layers = static_cast<uint32_t>(*number);
     return load;

@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -81,12 +83,9 @@ void add_bench(CLI::App& command) {
         ->capture_default_str();
     command
         .add_option_function<std::string>(
-            "--kv-type",
-            [plan](const std::string& text) {
-                plan->kv_type = text == "f16" ? KvType::F16 : KvType::Int8;
-            },
+            "--kv-type", [plan](const std::string& text) { plan->kv_type = kv_type_named(text); },
             "How keys and values are kept: f16 or int8")
-        ->check(CLI::IsMember({"f16", "int8", "q8_0"}))
+        ->check(CLI::IsMember(std::vector<std::string>(std::begin(kKvTypes), std::end(kKvTypes))))
         ->default_str("f16");
     command.add_option("--repeat", plan->repeat, "Runs of each test that count")
         ->check(CLI::Range(1, 100))

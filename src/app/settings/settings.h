@@ -70,6 +70,10 @@ inline constexpr std::string_view kLogLevels[] = {"debug", "info", "warning", "e
 inline constexpr std::string_view kEngines[] = {"auto", "native", "llama.cpp"};
 inline constexpr std::string_view kDeviceKinds[] = {"cuda", "rocm", "vulkan", "metal"};
 inline constexpr std::string_view kKvTypes[] = {"f16", "int8", "q8_0"};
+/// REQUIRES: one of kKvTypes.
+constexpr KvType kv_type_named(std::string_view name) {
+    return name == kKvTypes[0] ? KvType::F16 : KvType::Int8;
+}
 inline constexpr std::string_view kAuthentications[] = {"auto", "on", "off"};
 inline constexpr std::string_view kOverlong[] = {"refuse", "trim"};
 
