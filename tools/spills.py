@@ -13,10 +13,12 @@ import sys
 
 KERNELS = re.compile(r"multiply_(rows|shape|plain)|in_tiles|in_runs|_strips")
 SELDOM = 8
-WORKS = re.compile(r"\b(vpmaddubsw|vpdpbusd|vfmadd\w+ps)\b")
-STACK = re.compile(r"-?(0x[0-9a-f]+)?\(%rsp\)")
-VECTOR = re.compile(r"%[xyz]mm")
-JUMP = re.compile(r"\bj\w+\s+(?:0x)?([0-9a-f]+)\b")
+# Of x86 and of ARM.
+WORKS = re.compile(r"\b(vpmaddubsw|vpdpbusd|vfmadd\w+ps|sdot|smlal2?|fmla)\b")
+STACK = re.compile(r"-?(0x[0-9a-f]+)?\(%rsp\)|\[sp\b")
+VECTOR = re.compile(r"%[xyz]mm|\bq[0-9]+\b")
+JUMP = re.compile(r"\b(?:j\w+|b(?:\.\w+)?|cbn?z\s+\w+,|tbn?z\s+\w+,\s*#\S+,)\s+(?:0x)?([0-9a-f]+)\b")
+RETURN = re.compile(r"ret")
 
 
 def functions(objdump, path):
@@ -27,9 +29,11 @@ def functions(objdump, path):
 
 
 def innermost_loops(code):
-    """(first, last) address of each loop that no other lies in."""
+    """(first, last) address of each loop that no other lies in. A jump back over a return leads to it: no loop."""
+    returns = [address for address, line in code if RETURN.match(line)]
     backward = [(int(found[1], 16), address) for address, line in code
                 if (found := JUMP.search(line)) and code[0][0] <= int(found[1], 16) <= address]
+    backward = [loop for loop in backward if not any(loop[0] <= place <= loop[1] for place in returns)]
     return [loop for loop in set(backward)
             if not any(loop[0] <= other[0] and other[1] <= loop[1] for other in set(backward) if other != loop)]
 

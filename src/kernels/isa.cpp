@@ -5,6 +5,9 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
 #if DUNLIN_AMX
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -20,7 +23,6 @@ bool has_avx_vnni() {
     unsigned a = 0, b = 0, c = 0, d = 0;
     return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & kAvxVnni) != 0;
 }
-#endif
 
 /// Tiles are 8 KiB of registers that the system keeps only for processes which ask for them.
 bool may_use_tiles() {
@@ -36,6 +38,18 @@ bool may_use_tiles() {
     return false;
 #endif
 }
+#endif
+
+#if defined(__aarch64__)
+bool has_dotprod() {
+#if defined(__linux__)
+    constexpr unsigned long kAsimdDp = 1UL << 20;  // of Linux' hardware capabilities
+    return (getauxval(AT_HWCAP) & kAsimdDp) != 0;
+#else
+    return false;
+#endif
+}
+#endif
 
 }  // namespace
 
@@ -51,6 +65,10 @@ std::string_view to_string(Isa isa) {
             return "avx512";
         case Isa::Amx:
             return "amx";
+        case Isa::Neon:
+            return "neon";
+        case Isa::NeonDot:
+            return "neondot";
     }
     return "portable";
 }
@@ -66,6 +84,10 @@ std::vector<Isa> available_isas() {
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni"))
         isas.push_back(Isa::Avx512);
     if (isas.back() == Isa::Avx512 && may_use_tiles()) isas.push_back(Isa::Amx);
+#endif
+#if defined(__aarch64__)
+    isas.push_back(Isa::Neon);
+    if (has_dotprod()) isas.push_back(Isa::NeonDot);
 #endif
     return isas;
 }

@@ -13,8 +13,9 @@
 
 namespace dunlin {
 
-/// Instruction sets that kernels are built for, slowest first. All give the same bits.
-enum class Isa : uint8_t { Portable, Avx2, AvxVnni, Avx512, Amx };
+/// Instruction sets that kernels are built for, of each machine slowest first. All give the same
+/// bits.
+enum class Isa : uint8_t { Portable, Avx2, AvxVnni, Avx512, Amx, Neon, NeonDot };
 
 std::string_view to_string(Isa isa);
 
@@ -22,7 +23,7 @@ std::string_view to_string(Isa isa);
 std::vector<Isa> available_isas();
 
 /// The last of available_isas(), or what DUNLIN_ISA names ("portable", "avx2", "avxvnni", "avx512",
-/// "amx") where this machine can run it: for tests and comparisons.
+/// "amx", "neon", "neondot") where this machine can run it: for tests and comparisons.
 Isa chosen_isa();
 
 }  // namespace dunlin

@@ -13,6 +13,10 @@ const Kernels& kernels_for(Isa isa) {
     if (isa == Isa::AvxVnni) return kAvxVnniKernels;
     if (isa == Isa::Avx2) return kAvx2Kernels;
 #endif
+#if defined(__aarch64__)
+    if (isa == Isa::NeonDot) return kNeonDotKernels;
+    if (isa == Isa::Neon) return kNeonKernels;
+#endif
     return kPortableKernels;
 }
 

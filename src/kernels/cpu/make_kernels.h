@@ -26,5 +26,7 @@ extern const Kernels kAvx2Kernels;
 extern const Kernels kAvxVnniKernels;
 extern const Kernels kAvx512Kernels;
 extern const Kernels kAmxKernels;
+extern const Kernels kNeonKernels;
+extern const Kernels kNeonDotKernels;
 
 }  // namespace dunlin
