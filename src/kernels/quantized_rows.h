@@ -21,6 +21,9 @@ inline constexpr size_t kRowsAtOnce = 64;
 /// Rows of activations in the form that quantized weights are multiplied with: for each 32 columns
 /// a scale and signed bytes, x = scale * code, code = round(x * (127 / max|x|)).
 ///
+/// Where any number of a block is NaN or infinite, so is the scale, and every product with the row
+/// is NaN.
+///
 /// An outlier would leave the rest of its block a few of the 255 codes, and the error of those few
 /// rows and columns is what a model notices. It is therefore taken out: its code is 0, the scale
 /// fits the others, and a multiplication adds outlier * weight on its own.

@@ -33,22 +33,26 @@ struct TopTwo {
 template <class V, int Apart>
 void join_top_two(typename V::F& first, typename V::F& second) {
     const auto other = V::template partner<Apart>(first);
-    const auto loser = V::min(first, other);
-    first = V::max(first, other);
-    second = V::max(loser, V::max(second, V::template partner<Apart>(second)));
+    const auto loser = V::min_size(first, other);
+    first = V::max_size(first, other);
+    second = V::max_size(loser, V::max_size(second, V::template partner<Apart>(second)));
 }
 
-/// The two largest of 32 numbers.
+/// The two largest of 32 sizes; NaN where any is.
 template <class V>
 TopTwo top_two(typename V::F a, typename V::F b) {
-    auto first = V::max(a, b);
-    auto second = V::min(a, b);
+    auto first = V::max_size(a, b);
+    auto second = V::min_size(a, b);
     join_top_two<V, 8>(first, second);
     join_top_two<V, 4>(first, second);
     join_top_two<V, 2>(first, second);
     join_top_two<V, 1>(first, second);
     return {V::first_lane(first), V::first_lane(second)};
 }
+
+/// Where the largest number of a block is smaller, all of them become zero: 127 / largest would be
+/// infinite.
+inline constexpr float kLeastLargest = 4.0e-37F;
 
 /// Without branches: whether a block has an outlier is as good as a coin to a processor.
 template <class V>
@@ -57,7 +61,7 @@ void quantize_block(const float* x, size_t row, size_t b, const QuantizedRows& o
     const typename V::F sizes[2] = {V::abs(parts[0]), V::abs(parts[1])};
     const TopTwo top = top_two<V>(sizes[0], sizes[1]);
     const bool has_outlier =
-        (top.second > 0.0F) & (top.first > kOutlierRatio * top.second) & (top.first <= 3.0e38F);
+        (top.second > 0.0F) & (top.first > kOutlierRatio * top.second) & (top.first < INFINITY);
     // The only number of its size; nothing equals NaN.
     const auto outlier = V::all(has_outlier ? top.first : NAN);
     const uint32_t place = V::equal_lanes(sizes[0], outlier) | V::equal_lanes(sizes[1], outlier)
@@ -71,7 +75,7 @@ void quantize_block(const float* x, size_t row, size_t b, const QuantizedRows& o
 
     const float largest = has_outlier ? top.second : top.first;
     // Also false for NaN and infinity: such a row's scale says so, its codes stay in range.
-    const bool usable = largest > 0.0F && largest <= 3.0e38F;
+    const bool usable = largest >= kLeastLargest && largest < INFINITY;
     const auto inverse = V::all(usable ? 127.0F / largest : 0.0F);
     const float scale = largest / 127.0F;
     int8_t* codes = out.codes + out.code_at(row, b);

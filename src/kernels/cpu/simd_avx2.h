@@ -52,6 +52,14 @@ struct Avx2Lanes {
     static F div(F a, F b) { return {_mm256_div_ps(a.lo, b.lo), _mm256_div_ps(a.hi, b.hi)}; }
     static F max(F a, F b) { return {_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)}; }
     static F min(F a, F b) { return {_mm256_min_ps(a.lo, b.lo), _mm256_min_ps(a.hi, b.hi)}; }
+    static F max_size(F a, F b) {
+        return {floats(_mm256_max_epi32(ints(a.lo), ints(b.lo))),
+                floats(_mm256_max_epi32(ints(a.hi), ints(b.hi)))};
+    }
+    static F min_size(F a, F b) {
+        return {floats(_mm256_min_epi32(ints(a.lo), ints(b.lo))),
+                floats(_mm256_min_epi32(ints(a.hi), ints(b.hi)))};
+    }
     template <int Apart>
     static F partner(F a) {
         if constexpr (Apart == 8)
@@ -211,6 +219,8 @@ struct Avx2Lanes {
     }
 
  private:
+    static __m256i ints(__m256 a) { return _mm256_castps_si256(a); }
+    static __m256 floats(__m256i a) { return _mm256_castsi256_ps(a); }
     static __m256 upper(__m128i halves) {
         return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
     }

@@ -39,6 +39,14 @@ struct Avx512 {
     static F div(F a, F b) { return _mm512_div_ps(a, b); }
     static F max(F a, F b) { return _mm512_max_ps(a, b); }
     static F min(F a, F b) { return _mm512_min_ps(a, b); }
+    static F max_size(F a, F b) {
+        return _mm512_castsi512_ps(
+            _mm512_max_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
+    }
+    static F min_size(F a, F b) {
+        return _mm512_castsi512_ps(
+            _mm512_min_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
+    }
     template <int Apart>
     static F partner(F a) {
         if constexpr (Apart >= 4)

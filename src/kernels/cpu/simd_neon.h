@@ -62,6 +62,18 @@ struct NeonLanes {
     static F min(F a, F b) {
         return each([&](int i) { return vbslq_f32(vcltq_f32(a.q[i], b.q[i]), a.q[i], b.q[i]); });
     }
+    static F max_size(F a, F b) {
+        return each([&](int i) {
+            return vreinterpretq_f32_u32(
+                vmaxq_u32(vreinterpretq_u32_f32(a.q[i]), vreinterpretq_u32_f32(b.q[i])));
+        });
+    }
+    static F min_size(F a, F b) {
+        return each([&](int i) {
+            return vreinterpretq_f32_u32(
+                vminq_u32(vreinterpretq_u32_f32(a.q[i]), vreinterpretq_u32_f32(b.q[i])));
+        });
+    }
     template <int Apart>
     static F partner(F a) {
         return each([&](int i) {

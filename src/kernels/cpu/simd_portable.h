@@ -58,6 +58,13 @@ struct Portable {
     static F min(const F& a, const F& b) {
         return each([&](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; });
     }
+    /// Of sizes, which have no sign: NaN is larger than any number. Their bits are in that order.
+    static F max_size(const F& a, const F& b) {
+        return each([&](int i) { return bits(a.v[i]) > bits(b.v[i]) ? a.v[i] : b.v[i]; });
+    }
+    static F min_size(const F& a, const F& b) {
+        return each([&](int i) { return bits(a.v[i]) < bits(b.v[i]) ? a.v[i] : b.v[i]; });
+    }
     /// Lane i ^ Apart in lane i; Apart is 8, 4, 2 or 1.
     template <int Apart>
     static F partner(const F& a) {
@@ -170,6 +177,7 @@ struct Portable {
     }
 
  private:
+    static uint32_t bits(float x) { return std::bit_cast<uint32_t>(x); }
     template <class Lane>
     static F each(Lane&& lane) {
         F out;

@@ -19,7 +19,7 @@ namespace dunlin {
 namespace {
 
 /// Names the arithmetic: it changes whenever a kernel change could change a bit of any result.
-constexpr uint64_t kArithmetic = 2;
+constexpr uint64_t kArithmetic = 3;
 /// The same for how keys and values are kept.
 constexpr uint64_t arithmetic_of(KvType type) {
     return kArithmetic + (static_cast<uint64_t>(type) << 32);
