@@ -8,15 +8,24 @@ The first writes the model's matrices in another format: the same model, so its 
 fills a shape with random codes, so nothing it says means anything, but it takes as long as a real one; MODEL gives the
 vocabulary. Mixes (Q4_K_M, Q5_K_M) give each matrix the format that llama.cpp's quantization gives it; rows that are no
 multiple of 256 fall back to the formats that it falls back to. Needs what bench/requirements.txt lists.
+
+One matrix at a time is made and written, so memory stays small; the disk is asked for room first, and nothing
+incomplete ever bears the name OUT.gguf.
 """
 
 import argparse
+import collections.abc
 import dataclasses
+import math
+import pathlib
+import shutil
 
 import gguf
 import numpy as np
 from gguf import GGMLQuantizationType as Type
 from gguf.quants import dequantize, quantize
+
+from weights import BLOCKS, MIXES, kind_for, random_matrix
 
 
 @dataclasses.dataclass
@@ -29,50 +38,29 @@ class Shape:
     inner: int
 
 
+# As Qwen2.5-0.5B and Qwen3-4B, but with MODEL's vocabulary and without their biases and norms of heads. Both tie the
+# output to the embedding, so these do; "tiny" is for tests.
 SHAPES = {
+    "tiny": Shape(layers=2, hidden=256, heads=4, kv_heads=2, head=64, inner=512),
     "0.5b": Shape(layers=24, hidden=896, heads=14, kv_heads=2, head=64, inner=4864),
-    "4b": Shape(layers=32, hidden=3072, heads=24, kv_heads=8, head=128, inner=8192),
+    "4b": Shape(layers=36, hidden=2560, heads=32, kv_heads=8, head=128, inner=9728),
 }
-# For a mix: most matrices, the more important ones, the output.
-MIXES = {"Q4_K_M": (Type.Q4_K, Type.Q6_K, Type.Q6_K), "Q5_K_M": (Type.Q5_K, Type.Q6_K, Type.Q6_K)}
-FALLBACKS = {Type.Q4_K: Type.Q5_0, Type.Q5_K: Type.Q5_1, Type.Q6_K: Type.Q8_0}
-# Where a block's scale and its min stand, and codes' spread, roughly, in units of the scale.
-BLOCKS = {Type.Q4_0: (0, None, 4.6), Type.Q4_1: (0, 2, 4.6), Type.Q5_0: (0, None, 9.2), Type.Q5_1: (0, 2, 9.2),
-          Type.Q8_0: (0, None, 74), Type.Q4_K: (0, 2, 170), Type.Q5_K: (0, 2, 340), Type.Q6_K: (208, None, 1370)}
-# The least code is so many spreads below the middle.
-MIDDLE = 1.65
+# Left free beside the file.
+SPARE_BYTES = 64 << 20
 
 
-def random_matrix(random, rows, columns, kind):
-    """Random codes whose scales give weights of about 1 / sqrt(columns)."""
-    size = columns ** -0.5
-    if kind not in BLOCKS:
-        return quantize(random.standard_normal((rows, columns), dtype=np.float32) * size, kind)
-    elements, bytes_each = gguf.GGML_QUANT_SIZES[kind]
-    data = random.integers(0, 256, (rows, columns // elements, bytes_each), dtype=np.uint8)
-    scale_at, min_at, spread = BLOCKS[kind]
-    k_quant = elements == 256
+@dataclasses.dataclass
+class Tensor:
+    """A tensor to write: what the file says of it, and how its numbers are made when its turn comes."""
+    name: str
+    shape: tuple
+    kind: Type
+    make: collections.abc.Callable
 
-    def put(at, value):
-        data[..., at:at + 2] = np.array([value], dtype="<f2").view(np.uint8)
-    put(scale_at, size / spread)
-    if min_at is not None:
-        # Of k-quants the mins are taken off, and have codes of 6 bits of their own.
-        put(min_at, MIDDLE * size / 31 if k_quant else -MIDDLE * size)
-    return data.reshape(rows, -1)
-
-
-def kind_for(weights, name, layer, layers, columns):
-    """The format of a matrix, as llama.cpp chooses it."""
-    if weights in MIXES:
-        usual, better, output = MIXES[weights]
-        first, last = layers // 8, 7 * layers // 8
-        important = name in ("attn_v", "ffn_down") and (layer < first or layer >= last or (layer - first) % 3 == 2)
-        kind = output if name == "output" else better if important else usual
-        return FALLBACKS[kind] if columns % 256 else kind
-    kind = Type[weights]
-    # An output that is also the embedding keeps eight bits.
-    return Type.Q8_0 if name in ("token_embd", "output") and kind in (Type.Q4_0, Type.Q4_1, Type.Q5_0, Type.Q5_1) else kind
+    @property
+    def bytes(self):
+        elements, bytes_each = gguf.GGML_QUANT_SIZES[self.kind]
+        return math.prod(self.shape) // elements * bytes_each
 
 
 def copy_fields(source, out, skipped):
@@ -84,25 +72,33 @@ def copy_fields(source, out, skipped):
 
 
 def convert(source, weights, out):
+    """The tensors of the source in another format."""
     copy_fields(source, out, {"general.file_type"})
     layers = int(source.fields["llama.block_count"].contents())
+    tied = all(tensor.name != "output.weight" for tensor in source.tensors)
     for tensor in source.tensors:
         parts = tensor.name.split(".")
-        values = dequantize(tensor.data, tensor.tensor_type)
-        if len(tensor.shape) < 2:
-            out.add_tensor(tensor.name, values.astype(np.float32))
-            continue
+        shape = tuple(int(size) for size in reversed(tensor.shape))
         layer = int(parts[1]) if parts[0] == "blk" else 0
-        kind = kind_for(weights, parts[-2], layer, layers, values.shape[-1])
+        kind = Type.F32 if len(shape) < 2 else kind_for(weights, parts[-2], layer, layers, shape[-1], tied)
         if kind in (Type.Q4_K, Type.Q5_K, Type.Q6_K):
-            raise SystemExit("gguf cannot write k-quants of given numbers; use --shape")
-        out.add_tensor(tensor.name, quantize(values, kind), raw_dtype=kind)
+            raise SystemExit("make_model: gguf cannot write k-quants of given numbers; use --shape")
+        if shape[-1] % gguf.GGML_QUANT_SIZES[kind][0]:
+            raise SystemExit(f"make_model: {tensor.name} has rows of {shape[-1]}, which {kind.name} cannot hold")
+        yield Tensor(tensor.name, shape, kind, lambda tensor=tensor, kind=kind: quantize(
+            dequantize(tensor.data, tensor.tensor_type), kind))
 
 
-def fill(source, weights, shape, out):
+def vocabulary_of(source):
+    tokens = source.fields.get("tokenizer.ggml.tokens")
+    if tokens is not None:
+        return len(tokens.data)
+    return next(int(tensor.shape[1]) for tensor in source.tensors if tensor.name == "token_embd.weight")
+
+
+def describe(source, shape, out):
+    """The fields of the header that say what shape the model has."""
     copy_fields(source, out, {name for name in source.fields if name.startswith("llama.")} | {"general.file_type"})
-    random = np.random.default_rng(7)
-    vocabulary = len(source.fields["tokenizer.ggml.tokens"].data)
     out.add_block_count(shape.layers)
     out.add_context_length(8192)
     out.add_embedding_length(shape.hidden)
@@ -114,30 +110,56 @@ def fill(source, weights, shape, out):
     out.add_rope_dimension_count(shape.head)
     out.add_rope_freq_base(100000.0)
     out.add_layer_norm_rms_eps(1e-5)
-    out.add_vocab_size(vocabulary)
+    out.add_vocab_size(vocabulary_of(source))
+
+
+def fill(source, weights, shape, out):
+    """Random tensors of a shape."""
+    describe(source, shape, out)
+    random = np.random.default_rng(7)
 
     def matrix(name, rows, columns, layer=0):
-        kind = kind_for(weights, name.split(".")[-1], layer, shape.layers, columns)
-        out.add_tensor(name + ".weight", random_matrix(random, rows, columns, kind), raw_dtype=kind)
+        kind = kind_for(weights, name.split(".")[-1], layer, shape.layers, columns, tied=True)
+        return Tensor(name + ".weight", (rows, columns), kind, lambda: random_matrix(random, rows, columns, kind))
 
     def norm(name):
-        out.add_tensor(name + ".weight", np.ones(shape.hidden, dtype=np.float32))
+        return Tensor(name + ".weight", (shape.hidden,), Type.F32, lambda: np.ones(shape.hidden, dtype=np.float32))
 
     q, kv = shape.heads * shape.head, shape.kv_heads * shape.head
-    matrix("token_embd", vocabulary, shape.hidden)
+    yield matrix("token_embd", vocabulary_of(source), shape.hidden)
     for layer in range(shape.layers):
         at = f"blk.{layer}."
-        norm(at + "attn_norm")
-        matrix(at + "attn_q", q, shape.hidden, layer)
-        matrix(at + "attn_k", kv, shape.hidden, layer)
-        matrix(at + "attn_v", kv, shape.hidden, layer)
-        matrix(at + "attn_output", shape.hidden, q, layer)
-        norm(at + "ffn_norm")
-        matrix(at + "ffn_gate", shape.inner, shape.hidden, layer)
-        matrix(at + "ffn_up", shape.inner, shape.hidden, layer)
-        matrix(at + "ffn_down", shape.hidden, shape.inner, layer)
-    norm("output_norm")
-    matrix("output", vocabulary, shape.hidden)
+        yield norm(at + "attn_norm")
+        yield matrix(at + "attn_q", q, shape.hidden, layer)
+        yield matrix(at + "attn_k", kv, shape.hidden, layer)
+        yield matrix(at + "attn_v", kv, shape.hidden, layer)
+        yield matrix(at + "attn_output", shape.hidden, q, layer)
+        yield norm(at + "ffn_norm")
+        yield matrix(at + "ffn_gate", shape.inner, shape.hidden, layer)
+        yield matrix(at + "ffn_up", shape.inner, shape.hidden, layer)
+        yield matrix(at + "ffn_down", shape.hidden, shape.inner, layer)
+    yield norm("output_norm")
+
+
+def write(tensors, out, path):
+    """Writes the header, then makes and writes one tensor after the other."""
+    tensors = list(tensors)
+    needed, free = sum(tensor.bytes for tensor in tensors) + SPARE_BYTES, shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise SystemExit(f"make_model: {path.parent} has {free >> 20} MiB free; {needed >> 20} MiB are needed")
+    for tensor in tensors:
+        out.add_tensor_info(tensor.name, tensor.shape, np.dtype(np.float32), tensor.bytes, raw_dtype=tensor.kind)
+    part = path.with_name(path.name + ".part")
+    try:
+        out.write_header_to_file(part)
+        out.write_kv_data_to_file()
+        out.write_ti_data_to_file()
+        for tensor in tensors:
+            out.write_tensor_data(tensor.make())
+        out.close()
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def main():
@@ -146,18 +168,17 @@ def main():
     known = sorted(MIXES) + sorted(kind.name for kind in BLOCKS) + ["BF16", "F16", "F32"]
     parser.add_argument("--weights", required=True, choices=known)
     parser.add_argument("--shape", choices=sorted(SHAPES), help="random weights in this shape")
-    parser.add_argument("out")
+    parser.add_argument("out", type=pathlib.Path)
     asked = parser.parse_args()
-    source = gguf.GGUFReader(asked.source)
-    out = gguf.GGUFWriter(asked.out, "llama", use_temp_file=True)
-    if asked.shape:
-        fill(source, asked.weights, SHAPES[asked.shape], out)
-    else:
-        convert(source, asked.weights, out)
-    out.write_header_to_file()
-    out.write_kv_data_to_file()
-    out.write_tensors_to_file()
-    out.close()
+    try:
+        source = gguf.GGUFReader(asked.source)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"make_model: {asked.source}: {error}") from None
+    if source.fields["general.architecture"].contents() != "llama":
+        raise SystemExit(f"make_model: {asked.source} is not of the llama architecture")
+    out = gguf.GGUFWriter(None, "llama")
+    tensors = fill(source, asked.weights, SHAPES[asked.shape], out) if asked.shape else convert(source, asked.weights, out)
+    write(tensors, out, asked.out)
 
 
 if __name__ == "__main__":
