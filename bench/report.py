@@ -50,7 +50,7 @@ def about(found):
                f"{machine['multiply_gmac_per_s']:.0f} G multiply-adds a second ({machine['multiply_kind']}).")
     else:
         yield f"{found['date']}, {found['threads']} threads."
-    yield (f"{found['generate']} tokens decoded by each stream, after nothing by one and after {found['prompt']} by several; "
+    yield (f"{found['generate']} tokens decoded by each stream, after nothing by one and after {found['context']} by several; "
            f"tokens a second of all streams together, the middle of {found['rounds']} rounds in turns"
            f"{' (least to most)' if found['rounds'] > 1 else ''}.")
     for name, peer in found["peers"].items():

@@ -32,9 +32,18 @@ class Dunlin(peer.Peer):
 
     def run(self, model):
         plan = self.plan
+        figures = self.bench(model, plan.prompt, [1])
+        several = [streams for streams in plan.streams if streams > 1]
+        if several:
+            # Several streams decode after a prompt of their own, so this is another run; its prefill does not count.
+            figures += [figure for figure in self.bench(model, plan.context, several) if figure.kind == "decode"]
+        return [figure for figure in figures if figure.kind == "prefill" or figure.streams in plan.streams]
+
+    def bench(self, model, prompt, streams):
+        plan = self.plan
         out, _ = peer.execute(
-            [self.binary, "bench", "--engine", self.engine, "--json", "--model", model, "--prompt", plan.prompt,
-             "--generate", plan.generate, "--streams", ",".join(map(str, plan.streams)), "--threads", plan.threads,
+            [self.binary, "bench", "--engine", self.engine, "--json", "--model", model, "--prompt", prompt,
+             "--generate", plan.generate, "--streams", ",".join(map(str, streams)), "--threads", plan.threads,
              "--repeat", plan.repeat], plan.limit_s, {"DUNLIN_ISA": plan.isa} if plan.isa else {})
         figures, machine = parse(out, self.engine)
         self.machines.append(machine)

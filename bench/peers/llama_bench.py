@@ -48,11 +48,11 @@ def measure(plan, bench, batched, model, bench_options, more=""):
             continue
         for flash, setting in FLASH.items():
             # Each stream has cells of its own, in multiples of 256.
-            cells = -(-(plan.prompt + plan.generate) // 256) * 256 * streams
+            cells = -(-(plan.context + plan.generate) // 256) * 256 * streams
             # Older builds leave a log in the folder where they run.
             with tempfile.TemporaryDirectory() as folder:
                 out, errors = peer.execute(
-                    [batched, "-m", model, "-npp", plan.prompt, "-ntg", plan.generate, "-npl", streams, "-c", cells,
+                    [batched, "-m", model, "-npp", plan.context, "-ntg", plan.generate, "-npl", streams, "-c", cells,
                      "-t", threads, "-tb", threads, "-fa", "on" if flash == "1" else "off",
                      *(option for option in bench_options if option == "-rtr")], plan.limit_s, folder=folder)
             figures += parse_batched(out + errors, setting + more)

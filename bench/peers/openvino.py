@@ -29,5 +29,5 @@ class OpenVino(peer.Peer):
     def run(self, model):
         plan = self.plan
         out, _ = peer.execute([self.python, peer.ROOT / "bench/peers/inside/openvino_child.py", model, plan.prompt, plan.generate,
-                               ",".join(map(str, plan.streams)), plan.threads], plan.limit_s)
+                               plan.context, ",".join(map(str, plan.streams)), plan.threads], plan.limit_s)
         return parse(out)

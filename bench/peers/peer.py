@@ -20,15 +20,12 @@ class Plan:
     """What is measured, the same for every engine."""
     prompt: int = 512
     generate: int = 32
+    context: int = 128  # tokens that each of several streams holds before it decodes; one stream begins with none
     streams: tuple = (1, 8, 32)
     threads: int = 1
     repeat: int = 1
     isa: str = ""  # "avx2", or "" for all that the machine has
     limit_s: int = 900  # for one engine on one model in one round
-
-    def context(self, streams):
-        """Tokens that each stream holds before it decodes."""
-        return 0 if streams == 1 else self.prompt
 
 
 @dataclasses.dataclass(frozen=True)

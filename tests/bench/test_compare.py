@@ -29,7 +29,7 @@ def sample(peer, rate, setting="", peak=None, kind="prefill", streams=1):
 
 @pytest.fixture
 def found():
-    return {"date": "2026-01-02", "machine": MACHINE, "rounds": 3, "prompt": 512, "generate": 32, "threads": 2,
+    return {"date": "2026-01-02", "machine": MACHINE, "rounds": 3, "prompt": 512, "generate": 32, "context": 128, "threads": 2,
             "peers": {"native": {"version": "abc", "note": ""}, "llama.cpp": {"version": "1", "note": "how"},
                       "OpenVINO": {"version": "2", "note": ""}},
             "missing": [{"peer": "mistral.rs", "model": "", "reason": "no network"},

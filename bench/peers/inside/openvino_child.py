@@ -1,4 +1,4 @@
-"""Runs in OpenVINO's environment: openvino_child.py MODEL.gguf PROMPT GENERATE STREAMS THREADS; its last line is JSON.
+"""Runs in OpenVINO's environment: openvino_child.py MODEL.gguf PROMPT GENERATE CONTEXT STREAMS THREADS; its last line is JSON.
 
 Its pipeline for many requests is stepped by hand: a step that computes a prompt whole is the prefill, and steps in which
 every stream gives a token are the decoding.
@@ -63,12 +63,12 @@ def decode(pipeline, streams, prompt, generate):
 
 
 def main():
-    model, prompt, generate, streams, threads = sys.argv[1:]
-    prompt, generate, streams = int(prompt), int(generate), [int(count) for count in streams.split(",")]
-    pipeline = Pipeline(model, prompt, int(threads), max(streams), prompt + generate + max(streams) + 4)
+    model, prompt, generate, context, streams, threads = sys.argv[1:]
+    prompt, generate, context, streams = int(prompt), int(generate), int(context), [int(count) for count in streams.split(",")]
+    pipeline = Pipeline(model, prompt, int(threads), max(streams), max(prompt, context) + generate + max(streams) + 4)
     found = [prefill(pipeline, prompt)]
     for count in streams:
-        found.append(decode(pipeline, count, 1 if count == 1 else prompt, generate))
+        found.append(decode(pipeline, count, 1 if count == 1 else context, generate))
     print(json.dumps(found))
 
 
