@@ -25,7 +25,7 @@ import numpy as np
 from gguf import GGMLQuantizationType as Type
 from gguf.quants import dequantize, quantize
 
-from weights import BLOCKS, MIXES, kind_for, random_matrix
+from weights import BLOCKS, MIXES, file_type, kind_for, random_matrix
 
 
 @dataclasses.dataclass
@@ -177,6 +177,7 @@ def main():
     if source.fields["general.architecture"].contents() != "llama":
         raise SystemExit(f"make_model: {asked.source} is not of the llama architecture")
     out = gguf.GGUFWriter(None, "llama")
+    out.add_file_type(file_type(asked.weights))
     tensors = fill(source, asked.weights, SHAPES[asked.shape], out) if asked.shape else convert(source, asked.weights, out)
     write(tensors, out, asked.out)
 

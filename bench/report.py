@@ -51,8 +51,8 @@ def about(found):
     else:
         yield f"{found['date']}, {found['threads']} threads."
     yield (f"{found['generate']} tokens decoded by each stream, after nothing by one and after {found['context']} by several; "
-           f"tokens a second of all streams together, the middle of {found['rounds']} rounds in turns"
-           f"{' (least to most)' if found['rounds'] > 1 else ''}.")
+           f"tokens a second of all streams together, "
+           + (f"the middle of {found['rounds']} rounds in turns (least to most)." if found["rounds"] > 1 else "one round."))
     for name, peer in found["peers"].items():
         yield f"{name}: {', '.join(part for part in (peer['version'], peer['note']) if part) or 'no more is known'}."
     for missing in found["missing"]:

@@ -7,6 +7,8 @@ from gguf.quants import quantize
 
 # For a mix: most matrices, and the more important ones, the output among them.
 MIXES = {"Q4_K_M": (Type.Q4_K, Type.Q6_K), "Q5_K_M": (Type.Q5_K, Type.Q6_K)}
+# What a file calls its formats where the name is not the one of its matrices.
+FILE_TYPES = {"Q4_K": "Q4_K_S", "Q5_K": "Q5_K_S", "F32": "ALL_F32"}
 FALLBACKS = {Type.Q4_K: Type.Q5_0, Type.Q5_K: Type.Q5_1, Type.Q6_K: Type.Q8_0}
 # Where a block's scale and its min stand, and codes' spread, roughly, in units of the scale.
 BLOCKS = {Type.Q4_0: (0, None, 4.6), Type.Q4_1: (0, 2, 4.6), Type.Q5_0: (0, None, 9.2), Type.Q5_1: (0, 2, 9.2),
@@ -32,6 +34,12 @@ def random_matrix(random, rows, columns, kind):
         # Of k-quants the mins are taken off, and have codes of 6 bits of their own.
         put(min_at, MIDDLE * size / 31 if k_quant else -MIDDLE * size)
     return data.reshape(rows, -1)
+
+
+def file_type(weights):
+    """The number that stands in a file's header for its formats; some engines do not read a file without it."""
+    name = FILE_TYPES.get(weights, weights)
+    return gguf.LlamaFileType[name if name == "ALL_F32" else "MOSTLY_" + name]
 
 
 def kind_for(weights, name, layer, layers, columns, tied):

@@ -7,6 +7,7 @@ llama.cpp compiles them by default, with the system's compiler. Only what is nam
 import json
 import re
 import shutil
+import sys
 import tarfile
 import tempfile
 
@@ -17,14 +18,15 @@ FLASH = {"0": "flash attention off", "1": "flash attention on"}
 
 
 def parse_bench(text, more=""):
-    """The figures in what `llama-bench -o json` prints, and the build that it names."""
+    """The figures in what `llama-bench -o json` prints, and the build that it names; "" where it does not know."""
     # Some builds print lines of their own before the list.
     begin = re.search(r"^\[\s*$", text, re.M)
     try:
         rows = json.loads(text[begin.start():] if begin else text)
         figures = [peer.Figure("prefill" if row["n_gen"] == 0 else "decode", 1, float(row["avg_ts"]),
                                FLASH[str(int(row["flash_attn"]))] + more) for row in rows]
-        return figures, f"{rows[0]['build_commit']} ({rows[0]['build_number']})"
+        commit = rows[0]["build_commit"]
+        return figures, "" if commit == "unknown" else f"{commit} ({rows[0]['build_number']})"
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise peer.Unavailable(f"llama-bench printed something else than its JSON: {error!r}") from None
 
@@ -81,9 +83,8 @@ class LlamaBench(peer.Peer):
         folder.parent.mkdir(parents=True, exist_ok=True)
         if shutil.disk_usage(folder.parent).free < 1 << 30:
             raise peer.Unavailable("its source and build need 1 GiB of disk")
-        python = peer.python_with("sdist")
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetch-") as scratch:
-            peer.install([python, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
+            peer.install([sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
                           "--no-binary", PACKAGE, "--dest", scratch, f"{PACKAGE}=={VERSION}"])
             with tarfile.open(f"{scratch}/{PACKAGE}-{VERSION}.tar.gz") as archive:
                 archive.extractall(scratch, filter="data")

@@ -25,7 +25,7 @@ class Plan:
     threads: int = 1
     repeat: int = 1
     isa: str = ""  # "avx2", or "" for all that the machine has
-    limit_s: int = 900  # for one engine on one model in one round
+    limit_s: int = 900  # for one program that measures
 
 
 @dataclasses.dataclass(frozen=True)

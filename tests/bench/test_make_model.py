@@ -53,6 +53,7 @@ def test_a_model_is_written_in_another_format(run, tmp_path, weights):
     plain, other = tmp_path / "plain.gguf", tmp_path / "other.gguf"
     assert run("make_model.py", "--from", SOURCE, "--weights", "F32", "--shape", "tiny", plain).returncode == 0
     assert run("make_model.py", "--from", plain, "--weights", weights, other).returncode == 0
+    assert gguf.GGUFReader(other).fields["general.file_type"].contents() == gguf.LlamaFileType["MOSTLY_" + weights]
     before, after = gguf.GGUFReader(plain), gguf.GGUFReader(other)
     assert kinds(other)["blk.1.ffn_down.weight"] == weights
     assert [tensor.name for tensor in before.tensors] == [tensor.name for tensor in after.tensors]
