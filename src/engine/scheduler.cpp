@@ -1,10 +1,14 @@
 #include "engine/scheduler.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/check.h"
 
 namespace dunlin {
+
+/// Tokens of a slice that is computed in parts: as many as share one reading of keys and values.
+static constexpr uint32_t kPartTokens = 16;
 
 /// Guesses need a runner that can take them back, and that gives the same bits with them.
 Scheduler::Scheduler(Runner& runner, StepPace pace, uint32_t draft_tokens_max)
@@ -54,6 +58,7 @@ void Scheduler::admit(std::vector<Refusal>& refused) {
 }
 
 void Scheduler::preempt(size_t index) {
+    if (slice_.sequence == running_[index].get()) slice_ = {};
     runner_.close(running_[index]->seq, Keep::Cached);
     running_[index]->seq = 0;
     running_[index]->waits_for = 0;
@@ -103,14 +108,77 @@ static uint32_t equal_share(std::vector<uint32_t> lefts, uint32_t tokens) {
     return UINT32_MAX;
 }
 
+/// The prompt that was served longest ago, of those that have room, begins a slice of kPartTokens
+/// or of fewer that fill the steps they take. False where none does.
+bool Scheduler::begin_slice(const Plan& plan, double work, uint64_t served_max) {
+    const uint32_t parts = runner_.capabilities().parts;
+    const double steps = std::clamp(std::floor(kPartTokens / work), 1.0, 1.0 * parts);
+    const double tokens = work * parts / std::ceil(parts / steps);
+    const uint32_t most = std::min({std::max(1U, static_cast<uint32_t>(tokens)), kPartTokens,
+                                    runner_.capabilities().part_tokens_max, plan.tokens});
+    while (most > 0) {
+        Sequence* next = nullptr;
+        for (const auto& sequence : running_)
+            if (sequence->served <= served_max && tokens_left(*sequence) > 1 &&
+                (next == nullptr || sequence->served < next->served))
+                next = sequence.get();
+        if (next == nullptr) break;
+        // The end of a prompt costs what a slice before it did: most of that is for what it
+        // follows.
+        const bool is_end = next->served > 0;
+        next->served = ++servings_;
+        const uint32_t count = std::min(most, tokens_left(*next));
+        if (!make_room(*next, count)) continue;
+        slice_ = {next, count, is_end ? most : count};
+        return true;
+    }
+    return false;
+}
+
+/// As many parts of the slice as that is worth. False where it is not done with them, or was begun
+/// in an earlier step: then its row must be the last.
+bool Scheduler::add_parts(Plan& plan, double work) {
+    Sequence& sequence = *slice_.sequence;
+    const uint32_t parts = runner_.capabilities().parts;
+    const double worth = std::floor(work * parts / slice_.worth);
+    const uint32_t begin = slice_.parts_done;
+    const auto end = static_cast<uint32_t>(std::clamp(begin + worth, begin + 1.0, 1.0 * parts));
+    const uint32_t left = tokens_left(sequence);
+    const uint32_t outputs = end == parts && slice_.tokens == left ? 1 : 0;
+    if (plan.tokens < slice_.tokens || plan.outputs < outputs) return false;
+    const auto tokens = std::span(sequence.tokens()).last(left).first(slice_.tokens);
+    plan.rows.push_back({&sequence, {sequence.seq, tokens, outputs, {begin, end}}});
+    plan.tokens -= slice_.tokens;
+    plan.outputs -= outputs;
+    slice_.parts_done = end;
+    if (end == parts) slice_ = {};
+    return begin == 0 && end == parts;
+}
+
+/// Prompts of whole slices, one after the other, and one that stops in the middle.
+void Scheduler::add_slices_in_parts(Plan& plan, double work) {
+    const uint64_t served_max = servings_;
+    while (slice_.sequence != nullptr || begin_slice(plan, work, served_max)) {
+        const uint32_t worth = slice_.worth;
+        if (!add_parts(plan, work)) return;
+        work -= worth;
+        if (work < 1) return;
+    }
+}
+
 /// False where there is no prompt to compute.
 bool Scheduler::add_slices(Plan& plan) {
     std::vector<uint32_t> lefts;
     for (const auto& sequence : running_)
         if (const uint32_t left = tokens_left(*sequence); left > 1) lefts.push_back(left);
     if (lefts.empty()) return false;
-    const auto decode_rows = static_cast<uint32_t>(plan.rows.size());
-    plan.tokens = std::min(plan.tokens, pace_.prefill_tokens_max(decode_rows));
+    const double work = pace_.prefill_tokens_max(static_cast<uint32_t>(plan.rows.size()));
+    if (work == 0) return true;
+    if (slice_.sequence != nullptr || (work < kPartTokens && runner_.capabilities().parts > 1)) {
+        add_slices_in_parts(plan, work);
+        return true;
+    }
+    plan.tokens = std::min(plan.tokens, std::max(1U, static_cast<uint32_t>(work)));
     const uint32_t share = equal_share(std::move(lefts), plan.tokens);
     // By index, because making room takes sequences off the end.
     for (size_t i = 0; i < running_.size() && plan.tokens > 0; ++i) {
@@ -143,8 +211,7 @@ void Scheduler::add_drafts(Plan& plan) {
     }
 }
 
-std::vector<Scheduler::Row> Scheduler::next(std::vector<Refusal>& refused) {
-    admit(refused);
+std::vector<Scheduler::Row> Scheduler::plan_step() {
     const Capabilities& can = runner_.capabilities();
     Plan plan{{}, can.step_tokens_max, can.step_outputs_max};
     for (size_t i = 0; i < running_.size(); ++i)
@@ -156,14 +223,29 @@ std::vector<Scheduler::Row> Scheduler::next(std::vector<Refusal>& refused) {
     return std::move(plan.rows);
 }
 
+std::vector<Scheduler::Row> Scheduler::next(std::vector<Refusal>& refused) {
+    admit(refused);
+    while (true) {
+        const size_t before = running_.size();
+        auto rows = plan_step();
+        // Somebody may have waited for one that has just given way, and waits no longer.
+        if (!rows.empty() || running_.size() == before) return rows;
+    }
+}
+
 void Scheduler::note(std::span<const Row> rows, uint64_t compute_us) {
-    uint32_t decode_rows = 0, prefill_tokens = 0, drafted = 0;
+    uint32_t decode_rows = 0, drafted = 0;
+    double prefill_tokens = 0;
+    const uint32_t parts = runner_.capabilities().parts;
     for (const Row& row : rows) {
         drafted += row.drafted();
-        if (row.span.outputs == row.span.tokens.size())
+        if (row.decodes()) {
             ++decode_rows;
-        else
-            prefill_tokens += static_cast<uint32_t>(row.span.tokens.size());
+            continue;
+        }
+        const Parts own = row.span.parts;
+        prefill_tokens += static_cast<double>(row.span.tokens.size()) *
+                          (std::min(own.end, parts) - own.begin) / parts;
     }
     if (prefill_tokens == 0) draft_pace_.note(decode_rows, drafted, compute_us);
     if (drafted == 0) pace_.note(decode_rows, prefill_tokens, compute_us);
@@ -186,6 +268,7 @@ std::unique_ptr<Sequence> Scheduler::remove(Sequence* sequence, Keep keep) {
         at != running_.end()) {
         auto out = std::move(*at);
         running_.erase(at);
+        if (slice_.sequence == sequence) slice_ = {};
         runner_.close(out->seq, keep);
         out->seq = 0;
         return out;

@@ -16,6 +16,10 @@ namespace dunlin {
 /// of the many, as many tokens as StepPace says, shared equally among the prompts. So a long prompt
 /// stops neither the answers that are under way nor a short prompt that comes after it.
 ///
+/// Beside answers, where that is less than a block of tokens, one prompt at a time takes a block or
+/// nearly so and goes through a part of the model in each step, in turn with the other prompts: a
+/// slice of fewer tokens would read all keys and values before it for each of them.
+///
 /// Where room runs out, the newest sequence gives way: it is closed, its prefix stays cached, and
 /// it waits at the front of the queue. The oldest can always go on, because a sequence that could
 /// not fit alone was refused when it came; so every sequence ends.
@@ -38,6 +42,7 @@ class Scheduler {
     struct Row {
         Sequence* sequence;
         Span span;  // above one output: the last token, and guesses
+        bool decodes() const { return span.outputs == span.tokens.size(); }
         uint32_t drafted() const { return span.outputs > 1 ? span.outputs - 1 : 0; }
         /// Whether the token sampled from this output is the one that the next was computed after.
         bool continues(uint32_t output) const {
@@ -71,15 +76,25 @@ class Scheduler {
     void preempt(size_t index);
     uint32_t tokens_left(Sequence& sequence);
     struct Plan;
+    std::vector<Row> plan_step();
     void add_row(Plan& plan, Sequence& sequence, uint32_t left, uint32_t count);
     bool add_slices(Plan& plan);
+    void add_slices_in_parts(Plan& plan, double work);
+    bool begin_slice(const Plan& plan, double work, uint64_t served_max);
+    bool add_parts(Plan& plan, double work);
     void add_drafts(Plan& plan);
 
     Runner& runner_;
     StepPace pace_;
     DraftPace draft_pace_;
     const uint32_t draft_tokens_max_;
-    uint64_t admissions_ = 0;
+    uint64_t admissions_ = 0, servings_ = 0;
+    /// A slice that is computed in parts.
+    struct Slice {
+        Sequence* sequence = nullptr;    // none
+        uint32_t tokens = 0, worth = 0;  // the cost of so many tokens
+        uint32_t parts_done = 0;
+    } slice_;
     std::deque<std::unique_ptr<Sequence>> waiting_;
     std::vector<std::unique_ptr<Sequence>> running_;  // in order of admission
 };

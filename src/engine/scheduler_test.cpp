@@ -146,9 +146,46 @@ TEST(Scheduler, ALongPromptHalvesThePaceOfOthersAtMost) {
     EXPECT_EQ(both.times(stream).size(), 1000U);
 }
 
+/// An answer of 6,000 tokens and a prompt of as many beside it, on a runner where a slice costs by
+/// what is before it too: how many times their time alone the answer's slowest token and the prompt
+/// took.
+struct Company {
+    double longest, prompt;
+};
+Company keep_company(uint32_t depth_us, uint32_t parts) {
+    FakeSettings fake = slow_fake();
+    fake.depth_us = depth_us;
+    fake.parts = parts;
+    Simulation prompt_alone(fake), both(fake);
+    prompt_alone.enqueue(6000, 1);
+    prompt_alone.run();
+
+    Sequence* stream = both.enqueue(20, 6000);
+    for (int i = 0; i < 50; ++i) both.step();
+    const int64_t alone_us = both.longest_gap(stream), begin = both.now();
+    Sequence* prompt = both.enqueue(6000, 1);
+    while (both.times(prompt).empty()) both.step();
+    return {static_cast<double>(both.longest_gap(stream)) / static_cast<double>(alone_us),
+            static_cast<double>(both.now() - begin) / static_cast<double>(prompt_alone.now())};
+}
+
+/// Where a slice costs up to five times what a step does, only a runner that computes it in parts
+/// comes near the promise. A step is filled with whole parts, and what is left of it stays empty:
+/// so the prompt takes more than twice its time.
+TEST(Scheduler, ADeepPromptIsComputedInParts) {
+    const Company in_parts = keep_company(4000, 30), whole = keep_company(4000, 1);
+    EXPECT_LT(in_parts.longest, 3);
+    EXPECT_LT(in_parts.prompt, 2.7);
+    EXPECT_GT(whole.longest, 5);
+    EXPECT_GT(whole.prompt, 10);
+}
+
 TEST(Scheduler, AShortPromptDoesNotWaitForALongOne) {
     for (const bool decoding : {false, true}) {
-        Simulation s;
+        FakeSettings fake = slow_fake();
+        fake.depth_us = decoding ? 4000 : 0;
+        fake.parts = 30;
+        Simulation s(fake);
         if (decoding) {
             s.enqueue(20, 2000);
             for (int i = 0; i < 50; ++i) s.step();
@@ -206,6 +243,8 @@ TEST(Scheduler, TenThousandHistoriesInTinyCaches) {
                       .step_tokens_max = 8 + below(60),
                       .step_us = 100 + below(1000),
                       .token_us = below(100),
+                      .depth_us = below(20'000),
+                      .parts = 1 + below(8),
                       .surprise_every = seed % 4});
         std::vector<Sequence*> live;
         size_t enqueued = 0, cancelled = 0;
@@ -301,32 +340,32 @@ TEST(Scheduler, RefusedGuessesAreNotCached) {
 
 TEST(StepPace, MeasuresDecodingAloneFirstAndNowAndThen) {
     StepPace pace(1.0, 1'000'000);
-    EXPECT_EQ(pace.prefill_tokens_max(4), 0U);
+    EXPECT_EQ(pace.prefill_tokens_max(4), 0);
     pace.note(4, 0, 10'000);
     uint32_t measured = 0;
     for (int i = 0; i < 195; ++i) {
-        const uint32_t tokens = pace.prefill_tokens_max(4);
-        pace.note(4, tokens, 10'000 + 500 * tokens);
+        const double tokens = pace.prefill_tokens_max(4);
+        pace.note(4, tokens, 10'000 + static_cast<uint64_t>(500 * tokens));
         if (tokens == 0) ++measured;
-        if (i > 1 && tokens != 0) EXPECT_EQ(tokens, 20U);
+        if (i > 1 && tokens != 0) EXPECT_EQ(tokens, 20);
     }
     EXPECT_EQ(measured, 3U);
-    EXPECT_EQ(pace.prefill_tokens_max(8), 20U);
-    EXPECT_EQ(pace.prefill_tokens_max(9), 0U);  // so many more take another time
+    EXPECT_EQ(pace.prefill_tokens_max(8), 20);
+    EXPECT_EQ(pace.prefill_tokens_max(9), 0);  // so many more take another time
     pace.note(9, 0, 20'000);
-    EXPECT_EQ(pace.prefill_tokens_max(9), 40U);
-    EXPECT_EQ(pace.prefill_tokens_max(4), 0U);
+    EXPECT_EQ(pace.prefill_tokens_max(9), 40);
+    EXPECT_EQ(pace.prefill_tokens_max(4), 0);
 }
 
 TEST(StepPace, NeverStopsAndNeverExceedsTheLongestStep) {
     StepPace slow(1.0, 1'000'000);
     slow.note(0, 16, 160'000'000);  // ten seconds a token
-    EXPECT_EQ(slow.prefill_tokens_max(0), 16U);
+    EXPECT_EQ(slow.prefill_tokens_max(0), 16);
     slow.note(1, 0, 20'000'000);
-    EXPECT_EQ(slow.prefill_tokens_max(1), 1U);
+    EXPECT_EQ(slow.prefill_tokens_max(1), 1.0 / 64);
     StepPace fair(1.0, 1'000'000);
     fair.note(0, 100, 1'000'000);
-    EXPECT_EQ(fair.prefill_tokens_max(0), 100U);
+    EXPECT_EQ(fair.prefill_tokens_max(0), 100);
 }
 
 }  // namespace

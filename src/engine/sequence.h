@@ -59,6 +59,7 @@ class Sequence {
     SeqId seq = 0;          // 0: not open in the runner
     SeqId waits_for = 0;    // is computing this prompt's beginning right now
     uint64_t admitted = 0;  // order of admission; the newest is preempted first
+    uint64_t served = 0;    // order of the last slices computed in parts
     PromptLookup lookup;
     DraftBalance balance;
     std::vector<TokenId> draft;  // the last token and guesses of what follows, while in a step

@@ -12,7 +12,7 @@ void average(std::optional<double>& mean, double value) {
 
 }  // namespace
 
-void StepPace::note(uint32_t decode_rows, uint32_t prefill_tokens, uint64_t compute_us) {
+void StepPace::note(uint32_t decode_rows, double prefill_tokens, uint64_t compute_us) {
     const double us = std::max(1.0, static_cast<double>(compute_us));
     if (prefill_tokens == 0) {
         if (decode_rows == 0) return;
@@ -29,18 +29,18 @@ void StepPace::note(uint32_t decode_rows, uint32_t prefill_tokens, uint64_t comp
     }
 }
 
-uint32_t StepPace::prefill_tokens_max(uint32_t decode_rows) {
+double StepPace::prefill_tokens_max(uint32_t decode_rows) {
     constexpr double kMost = 1 << 20;
     const double token_us = std::max(token_us_.value_or(0), 1e-3);
     if (decode_rows == 0) {
         if (!token_us_) return kFirst;
-        return static_cast<uint32_t>(std::clamp(step_us_max_ / token_us, double{kLeast}, kMost));
+        return std::clamp(step_us_max_ / token_us, kLeast, kMost);
     }
     if (!decode_us_ || is_other(decode_rows) || mixed_ >= kMixedMax) return 0;
     if (!token_us_) return kFirst;
     const double us = std::min(slice_ratio_ * *decode_us_, step_us_max_ - *decode_us_);
-    const double most = std::min(2.0 * allowed_, kMost);
-    return allowed_ = static_cast<uint32_t>(std::clamp(us / token_us, 1.0, most));
+    const double most = std::clamp(2 * allowed_, kLeastBeside, kMost);
+    return allowed_ = std::clamp(us / token_us, kLeastBeside, most);
 }
 
 }  // namespace dunlin

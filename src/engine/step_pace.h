@@ -11,6 +11,9 @@ namespace dunlin {
 /// is shared, the prompts take at most about twice as long as alone. With nobody decoding, what
 /// fits into `step_us_max`, so that a cancel or a newcomer never waits longer.
 ///
+/// What is told and allowed are tokens' worths of work: half a token is a token through half of the
+/// model.
+///
 /// Moving averages of two times: of a step that only decodes, and of one more token of a prompt.
 /// The first is measured anew, by a step without prompts, after every kMixedMax with them and where
 /// less than half or more than double as many sequences decode.
@@ -23,18 +26,19 @@ class StepPace {
         : slice_ratio_(slice_ratio), step_us_max_(static_cast<double>(step_us_max)) {}
 
     /// A step that computed one token each for `decode_rows` sequences, and so many of prompts.
-    void note(uint32_t decode_rows, uint32_t prefill_tokens, uint64_t compute_us);
+    void note(uint32_t decode_rows, double prefill_tokens, uint64_t compute_us);
 
     /// For the next step, beside so many rows: 0 where it is to measure decoding alone, which
-    /// happens where there are decoding rows only; otherwise at least 1.
-    uint32_t prefill_tokens_max(uint32_t decode_rows);
+    /// happens where there are decoding rows only; otherwise above 0.
+    double prefill_tokens_max(uint32_t decode_rows);
 
  private:
     bool is_other(uint32_t decode_rows) const {
         return decode_rows > 2 * decode_rows_ || 2 * decode_rows < decode_rows_;
     }
-    static constexpr uint32_t kFirst = 16;     // before anything is known
-    static constexpr uint32_t kLeast = 16;     // of a step without decoding rows: one block
+    static constexpr double kFirst = 16;  // before anything is known
+    static constexpr double kLeast = 16;  // of a step without decoding rows: one block
+    static constexpr double kLeastBeside = 1.0 / 64;
     static constexpr uint32_t kMixedMax = 64;  // steps of both kinds between two measurements
 
     const double slice_ratio_, step_us_max_;
@@ -42,7 +46,7 @@ class StepPace {
     uint32_t decode_rows_ = 0;         // of the last such step
     std::optional<double> token_us_;   // one more token of a prompt
     uint32_t mixed_ = 0;               // steps of both kinds since decoding was measured
-    uint32_t allowed_ = kFirst;        // beside decoding rows, last time; at most doubles
+    double allowed_ = kFirst;          // beside decoding rows, last time; at most doubles
 };
 
 }  // namespace dunlin

@@ -12,8 +12,19 @@
 
 namespace dunlin {
 
+/// Layers [begin, end).
+struct LayerRange {
+    uint32_t begin = 0, end = UINT32_MAX;
+};
+
+/// The most rows that may stop between two layers.
+inline constexpr uint32_t kPartRowsMax = 16;
+
 /// One step's rows, as plain arrays. Row r is one token; the rows of a sequence lie side by side in
 /// order of position. Nothing here outlives the step.
+///
+/// The last sequence's rows go through `last_layers` only: those before them they have gone through
+/// in earlier steps, and after them they stop (the workspace keeps where, until the next that do).
 struct ForwardBatch {
     struct Sequence {
         uint32_t first_row = 0, rows = 0;
@@ -23,6 +34,17 @@ struct ForwardBatch {
     std::span<const TokenId> tokens;  // [rows]
     std::span<const Sequence> sequences;
     std::span<const uint32_t> output_rows;  // which rows' logits are wanted, ascending
+    LayerRange last_layers = {};
+
+    /// What this layer computes: all, or all but the last sequence.
+    ForwardBatch in_layer(uint32_t layer) const {
+        ForwardBatch here = *this;
+        if (layer < last_layers.begin || layer >= last_layers.end) {
+            here.tokens = tokens.first(sequences.back().first_row);
+            here.sequences = sequences.first(sequences.size() - 1);
+        }
+        return here;
+    }
 };
 
 /// Memory for the keys and values of one model: for each layer and head, blocks of 16 tokens, as

@@ -94,6 +94,7 @@ Workspace::Workspace(const ModelConfig& c, const Dimensions& d)
       gated(d.rows_max, c.intermediate_size, true),
       last(d.outputs_max, c.hidden_size, true),
       logits(d.outputs_max, c.vocab_size, false),
+      stopped(std::min(kPartRowsMax, d.rows_max), c.hidden_size, false),
       scratch(d.threads, LineVector<float>(size_t{d.rows_max} * 4 * kPanelRows)),
       angles(size_t{d.rows_max} * c.rotary_dim),
       positions(d.rows_max),
@@ -105,7 +106,8 @@ Workspace::Workspace(const ModelConfig& c, const Dimensions& d)
 
 uint64_t Workspace::bytes() const {
     uint64_t sum = 4 * (angles.size() + positions.size()) + spans.bytes();
-    for (const Features* one : {&hidden, &normed, &qkv, &attended, &gated, &last, &logits})
+    for (const Features* one :
+         {&hidden, &normed, &qkv, &attended, &gated, &last, &logits, &stopped})
         sum += one->bytes();
     for (const auto& tile : scratch) sum += 4 * tile.size();
     return sum;
@@ -116,6 +118,8 @@ void embed(Pass& pass, const PackedMatrix& embedding, const Rotary& rotary) {
     pass.share(pass.batch.sequences.size(), 1, [&](size_t begin, size_t end) {
         for (size_t s = begin; s < end; ++s) {
             const auto& sequence = pass.batch.sequences[s];
+            const bool goes_on =
+                pass.batch.last_layers.begin > 0 && s + 1 == pass.batch.sequences.size();
             for (uint32_t i = 0; i < sequence.rows; ++i) {
                 const uint32_t row = sequence.first_row + i;
                 pass.space.positions[row] = sequence.first_position + i;
@@ -125,10 +129,23 @@ void embed(Pass& pass, const PackedMatrix& embedding, const Rotary& rotary) {
                     angles[2 * pair] = static_cast<float>(rotary.scale * std::cos(angle));
                     angles[2 * pair + 1] = static_cast<float>(rotary.scale * std::sin(angle));
                 }
-                embedding.unpack_row(static_cast<size_t>(pass.batch.tokens[row]),
-                                     {pass.space.hidden.row(row), embedding.columns()});
+                float* const hidden = pass.space.hidden.row(row);
+                if (goes_on)
+                    std::copy_n(pass.space.stopped.row(i), embedding.columns(), hidden);
+                else
+                    embedding.unpack_row(static_cast<size_t>(pass.batch.tokens[row]),
+                                         {hidden, embedding.columns()});
             }
         }
+    });
+}
+
+void keep_stopped(Pass& pass, uint32_t layers) {
+    if (pass.batch.last_layers.end >= layers) return;
+    const auto& sequence = pass.batch.sequences.back();
+    pass.each_row(sequence.rows, [&](size_t i) {
+        std::copy_n(pass.space.hidden.row(sequence.first_row + i), pass.space.hidden.columns(),
+                    pass.space.stopped.row(i));
     });
 }
 

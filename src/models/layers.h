@@ -71,6 +71,7 @@ class Workspace {
     Workspace(const ModelConfig& config, const Dimensions& dimensions);
 
     Features hidden, normed, qkv, attended, gated, last, logits;
+    Features stopped;                        // `hidden` of the rows that stopped between two layers
     std::vector<LineVector<float>> scratch;  // one a worker: a gate and an up tile
     std::vector<float> angles;               // [rows][rotary_dim / 2][cos, sin]
     std::vector<uint32_t> positions;         // [rows]
@@ -84,7 +85,7 @@ class Workspace {
 /// what is too small to share out can be done by the last worker to come, at no barrier of its own.
 struct Pass {
     Worker& worker;
-    const ForwardBatch& batch;
+    ForwardBatch batch;  // as far as the present layer computes it
     KvStore& kv;
     Workspace& space;
     const ModelConfig& config;
@@ -119,8 +120,12 @@ struct Pass {
 
 /// Each of these is done by all workers together.
 
-/// hidden = the tokens' rows of `embedding`; also notes each row's position and rotary angles.
+/// hidden = the tokens' rows of `embedding`, or what rows have that stopped in an earlier step;
+/// also notes each row's position and rotary angles.
 void embed(Pass& pass, const PackedMatrix& embedding, const Rotary& rotary);
+
+/// Keeps what the rows have that stop before layer `layers`, the end.
+void keep_stopped(Pass& pass, uint32_t layers);
 
 /// out = x normed by its root mean square, times the weight.
 void rms_norm(Pass& pass, const Features& x, std::span<const float> weight, Features& out);

@@ -73,17 +73,22 @@ inline std::string spec_of(const FakeSettings& fake) {
          {uint64_t{fake.vocabulary}, uint64_t{fake.blocks}, uint64_t{fake.sequences_max},
           uint64_t{fake.sequence_tokens_max}, uint64_t{fake.step_tokens_max},
           uint64_t{fake.step_us}, fake.break_every_steps, uint64_t{fake.fixed_slots},
-          uint64_t{fake.rollback_max}})
+          uint64_t{fake.rollback_max}, uint64_t{fake.parts}})
         out += " " + std::to_string(one);
     return out;
 }
 
+inline FakeSettings small_fake() {
+    return {.vocabulary = kVocabulary,
+            .blocks = kPoolTokens / 16,
+            .sequences_max = kSequences,
+            .sequence_tokens_max = kSequenceTokens,
+            .step_tokens_max = kStepTokens,
+            .parts = 5};
+}
+
 inline std::vector<Subject> subjects() {
-    const FakeSettings fake{.vocabulary = kVocabulary,
-                            .blocks = kPoolTokens / 16,
-                            .sequences_max = kSequences,
-                            .sequence_tokens_max = kSequenceTokens,
-                            .step_tokens_max = kStepTokens};
+    const FakeSettings fake = small_fake();
     const auto faking = [](FakeSettings settings) {
         return [settings](bool calm) {
             FakeSettings used = settings;

@@ -38,6 +38,7 @@ class History {
         check();
         EXPECT_EQ(runner_.room().tokens_free, runner_.room().tokens_total);
         EXPECT_GT(rows_, static_cast<uint64_t>(events) / 10) << "hardly anything was computed";
+        if (bench_.can().parts > 1) EXPECT_GT(stops_, static_cast<uint64_t>(events) / 50);
     }
 
  private:
@@ -101,6 +102,7 @@ class History {
         auto& [seq, known] = *any();
         const auto before = static_cast<uint32_t>(known.tokens.size());
         const uint32_t asked = below(2) == 0 ? before - std::min(before, below(9)) : below(100);
+        if (stopped_.seq == seq && asked < before) stopped_ = {};
         const uint32_t left = runner_.trim(seq, asked);
         ASSERT_LE(left, std::min(asked, before));
         if (asked >= before) ASSERT_EQ(left, before);
@@ -110,6 +112,7 @@ class History {
     void close() {
         if (known_.empty()) return;
         const auto one = any();
+        if (stopped_.seq == one->first) stopped_ = {};
         runner_.close(one->first, below(3) == 0 ? Keep::Nothing : Keep::Cached);
         known_.erase(one);
     }
@@ -118,8 +121,13 @@ class History {
         std::vector<std::vector<TokenId>> tokens;
         std::vector<Span> spans;
         uint32_t outputs = 0, left = kStepTokens;
+        const bool goes_on =
+            stopped_.seq != 0 && below(4) > 0 &&
+            runner_.reserve(stopped_.seq, static_cast<uint32_t>(stopped_.tokens.size()));
+        if (goes_on) left -= static_cast<uint32_t>(stopped_.tokens.size());
         tokens.reserve(known_.size());
         for (const auto& [seq, known] : known_) {
+            if (goes_on && seq == stopped_.seq) continue;
             const auto length = static_cast<uint32_t>(known.tokens.size());
             const uint32_t count =
                 std::min({1 + below(below(2) == 0 ? 1 : 20), left, known.tokens_max - length});
@@ -133,19 +141,25 @@ class History {
             outputs += wanted;
             left -= count;
         }
-        if (spans.empty()) return;
         std::shuffle(spans.begin(), spans.end(), random_);
+        if (goes_on) spans.push_back({stopped_.seq, stopped_.tokens, 0, {stopped_.parts_done}});
+        if (spans.empty()) return;
+        cut(spans.back());
+        outputs = 0;
+        for (const Span& span : spans) outputs += span.outputs;
         const auto launched = runner_.launch({spans});
         ASSERT_TRUE(launched) << launched.error().message;
         const auto done = runner_.collect(*launched);
         for (const Span& span : spans) {
             auto& own = known_.at(span.seq).tokens;
             const size_t grown = runner_.length(span.seq) - own.size();
-            ASSERT_LE(grown, span.tokens.size());
-            if (done) ASSERT_EQ(grown, span.tokens.size());
+            const size_t due = span.parts.end < bench_.can().parts ? 0 : span.tokens.size();
+            ASSERT_LE(grown, due);
+            if (done) ASSERT_EQ(grown, due);
             own.insert(own.end(), span.tokens.begin(),
                        span.tokens.begin() + static_cast<long>(grown));
         }
+        note_stop(spans, done.has_value());
         if (!done) return;
         ASSERT_EQ(done->outputs.size(), outputs);
         for (const Output& output : done->outputs) {
@@ -154,6 +168,25 @@ class History {
             bench_.expect_same(output.logits, own);
             ++rows_;
         }
+    }
+
+    /// Lets the step's last span stop at some part, or end with its last.
+    void cut(Span& span) {
+        const Capabilities& can = bench_.can();
+        if (can.parts == 1 || span.tokens.size() > can.part_tokens_max || below(2) == 0) return;
+        const uint32_t left = can.parts - span.parts.begin;
+        const uint32_t count = 1 + below(left);
+        if (count == left) return;
+        span.parts.end = span.parts.begin + count;
+        span.outputs = 0;
+    }
+    void note_stop(std::span<const Span> spans, bool done) {
+        for (const Span& span : spans)
+            if (!done || span.seq == stopped_.seq) stopped_.seq = 0;
+        const Span& last = spans.back();
+        if (!done || last.parts.end >= bench_.can().parts) return;
+        stops_ += 1;
+        stopped_ = {last.seq, {last.tokens.begin(), last.tokens.end()}, last.parts.end};
     }
 
     void check() {
@@ -169,7 +202,12 @@ class History {
     Runner& runner_ = *bench_.runner;
     std::mt19937 random_;
     std::map<SeqId, Known> known_;
-    uint64_t rows_ = 0;
+    uint64_t rows_ = 0, stops_ = 0;
+    struct Stopped {
+        SeqId seq = 0;  // 0: none
+        std::vector<TokenId> tokens;
+        uint32_t parts_done = 0;
+    } stopped_;  // the span that the runner keeps between its parts
 };
 
 class RunnerHistories : public testing::TestWithParam<Subject> {};

@@ -61,6 +61,92 @@ TEST_P(RunnerContract, RoomAddsUpAndComesBack) {
     EXPECT_LE(memory.kv_cached_bytes, memory.kv_total_bytes);
 }
 
+TEST_P(RunnerContract, ASpanInPartsIsTheSpan) {
+    const uint32_t parts = bench_.can().parts;
+    if (parts == 1 || breaks()) GTEST_SKIP() << "computes whole spans";
+    const auto all = tokens_of(1, 30);
+    const auto other = tokens_of(2, 40);
+    for (uint32_t stride = 1; stride <= parts; ++stride) {
+        const SeqId seq = bench_.open(stride, all);
+        const SeqId beside = bench_.open(stride + 100, other);
+        uint32_t done = 0;  // tokens of the other
+        for (uint32_t at = 0; at < all.size();) {
+            const auto slice = std::span(all).subspan(at, std::min<size_t>(15, all.size() - at));
+            for (uint32_t part = 0; part < parts; part += stride) {
+                ASSERT_TRUE(runner_.reserve(seq, static_cast<uint32_t>(slice.size())));
+                // Not as many rows before it as in the last step.
+                const uint32_t more = 1 + part / stride % 2;
+                ASSERT_TRUE(runner_.reserve(beside, more));
+                const bool last = part + stride >= parts;
+                const uint32_t outputs = last && at + slice.size() == all.size() ? 1 : 0;
+                const std::vector<Span> spans{
+                    {beside, std::span(other).subspan(done, more), 1},
+                    {seq, slice, outputs, {part, std::min(parts, part + stride)}}};
+                done += more;
+                const auto step = runner_.launch({spans});
+                ASSERT_TRUE(step) << step.error().message;
+                const auto result = runner_.collect(*step);
+                ASSERT_TRUE(result);
+                ASSERT_EQ(result->outputs.size(), 1 + outputs);
+                bench_.expect_same(result->outputs[0].logits, std::span(other).first(done));
+                if (outputs > 0) bench_.expect_same(result->outputs[1].logits, all);
+                EXPECT_EQ(runner_.length(seq), at + (last ? slice.size() : 0));
+                EXPECT_EQ(runner_.length(beside), done);
+            }
+            at += static_cast<uint32_t>(slice.size());
+        }
+        runner_.close(seq, Keep::Nothing);
+        runner_.close(beside, Keep::Nothing);
+    }
+}
+
+/// Every part follows the one before, of the same tokens, with nothing between that undoes it.
+TEST_P(RunnerContract, PartsThatDoNotFollowAreRefused) {
+    const uint32_t parts = bench_.can().parts;
+    if (parts == 1 || breaks()) GTEST_SKIP() << "computes whole spans";
+    const auto all = tokens_of(1, 40);
+    const SeqId seq = bench_.open(1, all), beside = bench_.open(2, all);
+    const std::span<const TokenId> slice = std::span(all).first(4);
+    const auto reserve = [&] {
+        for (const SeqId one : {seq, beside}) ASSERT_TRUE(runner_.reserve(one, kStepTokens));
+    };
+    const auto launch = [&](std::vector<Span> spans) -> std::optional<Code> {
+        reserve();
+        const auto step = runner_.launch({spans});
+        if (!step) return step.error().code;
+        EXPECT_TRUE(runner_.collect(*step));
+        return std::nullopt;
+    };
+    const Span first{seq, slice, 0, {0, 1}}, second{seq, slice, 0, {1, 2}};
+    const Span other_first{beside, slice, 0, {0, 1}}, other_second{beside, slice, 0, {1, 2}};
+    const Span other_whole{beside, slice, 0};
+    EXPECT_EQ(launch({second}), Code::Invalid) << "nothing was computed before";
+    EXPECT_EQ(launch({{seq, slice, 1, {0, 1}}}), Code::Invalid) << "outputs before the last part";
+    const auto most = std::span(all).first(bench_.can().part_tokens_max + 1);
+    EXPECT_EQ(launch({{seq, most, 0, {0, 1}}}), Code::Invalid) << "too many tokens";
+    EXPECT_EQ(launch({first}), std::nullopt);
+    EXPECT_EQ(launch({{seq, slice, 0, {2, 3}}}), Code::Invalid) << "leaves a part out";
+    EXPECT_EQ(launch({{seq, slice, 0, {1, 1}}}), Code::Invalid) << "no part";
+    EXPECT_EQ(launch({{seq, slice.first(3), 0, {1, 2}}}), Code::Invalid) << "other tokens";
+    EXPECT_EQ(launch({other_second}), Code::Invalid) << "another sequence";
+    EXPECT_EQ(launch({second, other_whole}), Code::Invalid) << "not the last of its batch";
+    EXPECT_EQ(launch({other_first}), std::nullopt) << "takes its place";
+    EXPECT_EQ(launch({second}), Code::Invalid);
+    EXPECT_EQ(launch({other_whole}), std::nullopt) << "begins anew, and the sequence has grown";
+    EXPECT_EQ(launch({other_second}), Code::Invalid);
+    if (rolls_back(4)) {
+        EXPECT_EQ(launch({other_first}), std::nullopt);
+        EXPECT_EQ(runner_.trim(beside, 0), 0U);
+        EXPECT_EQ(launch({other_second}), Code::Invalid) << "was rolled back";
+    }
+    EXPECT_EQ(launch({first}), std::nullopt);
+    EXPECT_EQ(runner_.length(seq), 0U);
+    EXPECT_EQ(launch({{seq, slice, 0, {1, parts}}}), std::nullopt);
+    EXPECT_EQ(runner_.length(seq), 4U);
+    bench_.expect_same_next(seq, all);
+    bench_.expect_same_next(beside, all);
+}
+
 TEST_P(RunnerContract, ReservingIsAllOrNothing) {
     const auto all = tokens_of(1, 30);
     const SeqId seq = bench_.open(1, all, 30);

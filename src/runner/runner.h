@@ -21,6 +21,8 @@ struct Capabilities {
     bool batch_invariant = false;  // a row's bits depend on neither companions nor slices
     bool fixed_slots = false;      // room is one slot a sequence: reserve() fails only at its end
     bool shares_prefixes = false;  // match() finds what open sequences have, not only closed ones
+    uint32_t parts = 1;            // a span may be computed in so many steps (Parts)
+    uint32_t part_tokens_max = 0;  // the tokens of such a span
     uint64_t arithmetic = 0;       // same value => same bits; part of the system fingerprint
 };
 
@@ -31,11 +33,23 @@ struct SequenceSpec {
     uint32_t tokens_max = 0;          // prompt and answer; fixes whatever depends on the length
 };
 
+/// Which of its Capabilities::parts a span goes through in this step: [begin, end).
+struct Parts {
+    uint32_t begin = 0, end = UINT32_MAX;
+};
+
 /// Consecutive tokens of one sequence, beginning at length(seq).
+///
+/// A span may be computed a few parts at a time, with the same tokens in each step: the length
+/// grows, and outputs come, with the last part. At most one span of a batch, its last one, may stop
+/// before the last part or go on from a former stop, and at most one is kept in between: another
+/// that stops takes its place, and whatever changes the sequence's length forgets it, as does a
+/// step that fails. One that begins at part 0 begins anew.
 struct Span {
     SeqId seq = 0;
     std::span<const TokenId> tokens;
     uint32_t outputs = 0;  // rows of logits, for the last so many tokens: 0 prefill slice, 1 decode
+    Parts parts = {};
 };
 
 struct Batch {
@@ -115,13 +129,15 @@ class Runner {
     virtual Room room() const = 0;
 
     /// Starts one step. Refused whole (Invalid: an empty batch or span, more outputs than tokens, a
-    /// token outside the vocabulary, two spans of one sequence, above a capability; NoRoom: not
-    /// reserved; Cancelled, DeviceLost; Corrupt: the file that it computes from has changed, and it
-    /// can compute no more) with every length as it was, or taken whole.
+    /// token outside the vocabulary, two spans of one sequence, above a capability, parts that do
+    /// not follow what was computed; NoRoom: not reserved; Cancelled, DeviceLost; Corrupt: the file
+    /// that it computes from has changed, and it can compute no more) with every length as it was,
+    /// or taken whole.
     virtual Expected<StepId> launch(const Batch& batch) = 0;
 
     /// Waits for the step and returns its outputs: for each span in batch order its last `outputs`
-    /// tokens, ascending. Every length has then grown by its span. On an error (Cancelled,
+    /// tokens, ascending. Every length has then grown by its span, if that was its last part. On an
+    /// error (Cancelled,
     /// DeviceLost, OutOfMemory) some spans may have been computed, or the beginnings of some, and a
     /// state that cannot be rolled back may be lost where the device failed: ask length() of each
     /// sequence. REQUIRES: the step that was launched last, not collected yet.

@@ -21,7 +21,7 @@ FakeSettings read_fake(std::istream& text) {
     FakeSettings out;
     text >> out.vocabulary >> out.blocks >> out.sequences_max >> out.sequence_tokens_max >>
         out.step_tokens_max >> out.step_us >> out.break_every_steps >> out.fixed_slots >>
-        out.rollback_max;
+        out.rollback_max >> out.parts;
     return out;
 }
 

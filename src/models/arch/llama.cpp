@@ -49,6 +49,8 @@ class Llama final : public Model {
         embed(pass, embed_tokens_.weight, rotary_);
         for (uint32_t i = 0; i < config_.num_hidden_layers; ++i) {
             const Layer& layer = layers_[i];
+            pass.batch = batch.in_layer(i);
+            if (pass.rows() == 0) continue;
             rms_norm(pass, space.hidden, layer.input_layernorm, space.normed);
             const Linear* const qkv[] = {&layer.q_proj, &layer.k_proj, &layer.v_proj};
             linear(pass, pass.rows(), space.normed, qkv, space.qkv);
@@ -58,6 +60,8 @@ class Llama final : public Model {
             gated_silu(pass, space.normed, layer.gate_proj, layer.up_proj, space.gated);
             linear_residual(pass, space.gated, layer.down_proj, space.hidden);
         }
+        pass.batch = batch;
+        keep_stopped(pass, config_.num_hidden_layers);
         if (batch.output_rows.empty()) return;
         const Linear* const head[] = {config_.tie_word_embeddings ? &embed_tokens_ : &lm_head_};
         rms_norm_outputs(pass, space.hidden, norm_, space.last);

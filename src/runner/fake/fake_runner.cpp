@@ -83,6 +83,8 @@ class FakeRunner final : public Runner {
         capabilities_.batch_invariant = true;
         capabilities_.fixed_slots = Memory::kFixedSlots;
         capabilities_.shares_prefixes = !Memory::kFixedSlots;
+        capabilities_.parts = settings.parts;
+        capabilities_.part_tokens_max = settings.parts > 1 ? settings.part_tokens_max : 0;
     }
 
     const Capabilities& capabilities() const noexcept override { return capabilities_; }
@@ -94,18 +96,25 @@ class FakeRunner final : public Runner {
         return memory_.room.fork(parent, length);
     }
     bool reserve(SeqId seq, uint32_t tokens) override { return memory_.room.reserve(seq, tokens); }
-    uint32_t trim(SeqId seq, uint32_t length) override { return memory_.room.trim(seq, length); }
-    void close(SeqId seq, Keep keep) override { memory_.room.close(seq, keep); }
+    uint32_t trim(SeqId seq, uint32_t length) override {
+        if (length < this->length(seq)) kept_.forget(seq);
+        return memory_.room.trim(seq, length);
+    }
+    void close(SeqId seq, Keep keep) override {
+        kept_.forget(seq);
+        memory_.room.close(seq, keep);
+    }
     uint32_t length(SeqId seq) const override { return memory_.room.length(seq); }
     Room room() const override { return memory_.room.room(); }
 
     Expected<StepId> launch(const Batch& batch) override {
-        if (auto refused = check_batch(batch, capabilities_,
-                                       [this](SeqId seq) { return memory_.room.reserved(seq); }))
+        if (auto refused = check_batch(
+                batch, capabilities_, [this](SeqId seq) { return memory_.room.reserved(seq); },
+                kept_))
             return std::unexpected(std::move(*refused));
         const uint64_t step = progress_.fetch_add(1, std::memory_order_relaxed) + 1;
         compute_us_ = settings_.step_us;
-        for (const Span& span : batch.spans) compute_us_ += settings_.token_us * span.tokens.size();
+        for (const Span& span : batch.spans) compute_us_ += time_of(span);
         if (settings_.clock != nullptr)
             settings_.clock->advance_us(static_cast<int64_t>(compute_us_));
         else if (compute_us_ > 0)
@@ -119,13 +128,17 @@ class FakeRunner final : public Runner {
         logits_.clear();
         outputs_.clear();
         broken_ = settings_.break_every_steps != 0 && step % settings_.break_every_steps == 0;
+        if (broken_)
+            kept_.clear();
+        else
+            kept_.note(batch, capabilities_);
         for (size_t i = 0; i < batch.spans.size(); ++i) {
             Span span = batch.spans[i];
             if (broken_ && i >= batch.spans.size() / 2) {
                 span.tokens = span.tokens.first(span.tokens.size() / 2);
                 span.outputs = 0;
             }
-            compute(span);
+            if (is_finished(span, capabilities_)) compute(span);
             if (broken_ && i >= batch.spans.size() / 2) break;
         }
         for (size_t i = 0; i < outputs_.size(); ++i) outputs_[i].logits = logits_[i];
@@ -144,6 +157,15 @@ class FakeRunner final : public Runner {
     MemoryReport memory() const noexcept override { return {}; }
 
  private:
+    uint64_t time_of(const Span& span) const {
+        uint64_t whole = uint64_t{settings_.token_us} * span.tokens.size();
+        if (span.outputs < span.tokens.size())
+            whole += uint64_t{settings_.depth_us} * length(span.seq) / 1000 *
+                     ((span.tokens.size() + 15) / 16);
+        const uint32_t end = std::min(span.parts.end, capabilities_.parts);
+        return whole * (end - span.parts.begin) / capabilities_.parts;
+    }
+
     void compute(const Span& span) {
         uint32_t at = memory_.room.length(span.seq);
         const auto first_output = at + span.tokens.size() - span.outputs;
@@ -166,6 +188,7 @@ class FakeRunner final : public Runner {
     FakeSettings settings_;
     Capabilities capabilities_;
     Memory memory_;
+    KeptSpan kept_;
     std::vector<std::vector<float>> logits_;
     std::vector<Output> outputs_;
     bool broken_ = false;  // the step in flight

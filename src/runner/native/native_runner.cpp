@@ -64,9 +64,11 @@ class NativeRunner final : public Runner {
         return noting(sequences_.reserve(seq, tokens));
     }
     uint32_t trim(SeqId seq, uint32_t length) override {
+        if (length < sequences_.length(seq)) kept_.forget(seq);
         return noting(sequences_.trim(seq, length));
     }
     void close(SeqId seq, Keep keep) override {
+        kept_.forget(seq);
         sequences_.close(seq, keep);
         note_memory();
     }
@@ -74,14 +76,18 @@ class NativeRunner final : public Runner {
     Room room() const override { return sequences_.room(); }
 
     Expected<StepId> launch(const Batch& batch) override {
-        if (auto refused = check_batch(batch, capabilities_,
-                                       [this](SeqId seq) { return sequences_.reserved(seq); }))
+        if (auto refused = check_batch(
+                batch, capabilities_, [this](SeqId seq) { return sequences_.reserved(seq); },
+                kept_))
             return std::unexpected(std::move(*refused));
         gather(batch);
         const auto begin = std::chrono::steady_clock::now();
-        const ForwardBatch forward{tokens_, rows_of_, output_rows_};
+        const Parts layers = batch.spans.back().parts;
+        const ForwardBatch forward{tokens_, rows_of_, output_rows_, {layers.begin, layers.end}};
         team_->run([&](Worker& worker) { model_->forward(worker, forward, kv_, workspace_); });
-        for (const Span& span : batch.spans) sequences_.append(span.seq, span.tokens);
+        kept_.note(batch, capabilities_);
+        for (const Span& span : batch.spans)
+            if (is_finished(span, capabilities_)) sequences_.append(span.seq, span.tokens);
         for (size_t i = 0; i < outputs_.size(); ++i) {
             outputs_[i].logits = {workspace_.logits.row(i), capabilities_.vocabulary};
             outputs_[i].finite = all_finite(outputs_[i].logits);
@@ -146,6 +152,7 @@ class NativeRunner final : public Runner {
     KvStore kv_;
     PagedSequences sequences_;
     Workspace workspace_;
+    KeptSpan kept_;
     std::vector<TokenId> tokens_;
     std::vector<ForwardBatch::Sequence> rows_of_;
     std::vector<uint32_t> output_rows_;
@@ -202,6 +209,8 @@ Expected<std::unique_ptr<Runner>> make_native_runner(const ModelConfig& config,
         .batch_invariant = true,
         .fixed_slots = false,
         .shares_prefixes = true,
+        .parts = config.num_hidden_layers,
+        .part_tokens_max = kPartRowsMax,
         .arithmetic = arithmetic_of(settings.kv_type)};
     const PagedSettings paged{.blocks_total = *blocks,
                               .sequences_max = settings.sequences_max,

@@ -95,7 +95,7 @@ class Host {
         std::vector<Span> spans;
         for (const SharedSpan& span : given) {
             const auto own = tokens.first(std::min<size_t>(span.tokens, tokens.size()));
-            spans.push_back({span.seq, own, span.outputs});
+            spans.push_back({span.seq, own, span.outputs, span.parts});
             tokens = tokens.subspan(own.size());
             // The parent counts on what must be there, without asking for each token.
             if (!runner_->reserve(span.seq, span.tokens))

@@ -130,6 +130,7 @@ class ProcessRunner final : public Runner {
     uint32_t trim(SeqId seq, uint32_t length) override {
         Kept& kept = of(seq);
         if (kept.there == 0) return kept.length;
+        if (length < kept.length) kept_span_.forget(seq);
         const auto reply = call({.op = Op::Trim, .seq = kept.there, .amount = length});
         if (!reply) return 0;
         kept.length = std::min({reply->value, length, kept.length});
@@ -140,6 +141,7 @@ class ProcessRunner final : public Runner {
     void close(SeqId seq, Keep how) override {
         const SeqId there = of(seq).there;
         kept_.erase(seq);
+        kept_span_.forget(seq);
         if (there != 0)
             (void)call({.op = Op::Close, .seq = there, .amount = static_cast<uint32_t>(how)});
     }
@@ -157,11 +159,13 @@ class ProcessRunner final : public Runner {
             return !up && up.error().code == Code::DeviceLost ? std::unexpected(up.error())
                                                               : gone();
         }
-        if (auto refused = check_batch(batch, capabilities_, [this](SeqId seq) {
-                const Kept& kept = of(seq);
-                return kept.reserved_to - kept.length;
-            }))
+        const auto reserved = [this](SeqId seq) {
+            const Kept& kept = of(seq);
+            return kept.reserved_to - kept.length;
+        };
+        if (auto refused = check_batch(batch, capabilities_, reserved, kept_span_))
             return std::unexpected(std::move(*refused));
+        kept_span_.note(batch, capabilities_);
         const auto count = static_cast<uint32_t>(batch.spans.size());
         write(batch);
         const Command command{.op = Op::Step, .count = count};
@@ -175,6 +179,7 @@ class ProcessRunner final : public Runner {
         in_flight_ = false;
         auto reply = receive();
         if (!reply) {
+            kept_span_.clear();
             if (reply.error().code == Code::Corrupt) return outdated(reply.error().message);
             if (child_) relearn_lengths();
             return std::unexpected(reply.error());
@@ -330,6 +335,7 @@ class ProcessRunner final : public Runner {
 
     void forget_child() {
         set_child(nullptr);
+        kept_span_.clear();
         for (auto& [seq, kept] : kept_) kept.there = kept.length = kept.reserved_to = 0;
         room_ = empty_room_;
     }
@@ -399,9 +405,9 @@ class ProcessRunner final : public Runner {
         for (size_t i = 0; i < batch.spans.size(); ++i) {
             const Span& span = batch.spans[i];
             const auto count = static_cast<uint32_t>(span.tokens.size());
-            spans[i] = {of(span.seq).there, count, span.outputs};
+            spans[i] = {of(span.seq).there, count, span.outputs, span.parts};
             at = std::copy(span.tokens.begin(), span.tokens.end(), at);
-            launched_.emplace_back(span.seq, count);
+            launched_.emplace_back(span.seq, is_finished(span, capabilities_) ? count : 0);
             outputs_due_ += span.outputs;
         }
     }
@@ -431,6 +437,7 @@ class ProcessRunner final : public Runner {
 
     StepId step_ = 0;
     bool in_flight_ = false;
+    KeptSpan kept_span_;
     std::vector<std::pair<SeqId, uint32_t>> launched_;  // the step in flight
     uint32_t outputs_due_ = 0;
     std::vector<Output> outputs_;

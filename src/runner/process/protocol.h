@@ -59,6 +59,7 @@ struct Hello {
 struct SharedSpan {
     SeqId seq;
     uint32_t tokens, outputs;
+    Parts parts = {};
 };
 struct SharedOutput {
     SeqId seq;
