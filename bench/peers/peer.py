@@ -1,6 +1,7 @@
 """What every engine that bench/compare measures has in common."""
 
 import dataclasses
+import json
 import os
 import pathlib
 import signal
@@ -52,6 +53,30 @@ class Peer:
 
     def run(self, model):
         raise NotImplementedError
+
+
+class PackagePeer(Peer):
+    """An engine that is a Python package, measured by a child that prints JSON as its last line."""
+    package = ""
+    folder = ""  # of its virtual environment
+
+    def prepare(self):
+        if self.plan.isa:
+            raise Unavailable(f"cannot be held to {self.plan.isa}")
+        self.python = python_with(self.folder, f"{self.package}=={self.version}")
+
+    def child(self, program, *arguments, environment=None):
+        """What the child printed, given these."""
+        out, _ = execute([self.python, ROOT / "bench/peers/inside" / program, *arguments], self.plan.limit_s, environment)
+        return out
+
+
+def child_figures(text, read):
+    """What `read` makes of the JSON in the last line of a child's output."""
+    try:
+        return read(json.loads(text.strip().rpartition("\n")[2]))
+    except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+        raise Unavailable(f"its child printed something else than its figures: {error!r}") from None
 
 
 def best(figures):

@@ -54,6 +54,7 @@ def test_mistral_rs():
 def test_openvino():
     rows = [{"kind": "prefill", "streams": 1, "tokens": 512, "seconds": 2.0}, {"kind": "decode", "streams": 8, "tokens": 64, "seconds": 1}]
     assert openvino.parse(json.dumps(rows)) == [peer.Figure("prefill", 1, 256.0), peer.Figure("decode", 8, 64.0)]
+    assert len(openvino.parse("loading\n" + json.dumps(rows * 50))) == 100
 
 
 @pytest.mark.parametrize("parse", [
