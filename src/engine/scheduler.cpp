@@ -7,9 +7,6 @@
 
 namespace dunlin {
 
-/// Tokens of a slice that is computed in parts: as many as share one reading of keys and values.
-static constexpr uint32_t kPartTokens = 16;
-
 /// Guesses need a runner that can take them back, and that gives the same bits with them.
 Scheduler::Scheduler(Runner& runner, StepPace pace, uint32_t draft_tokens_max)
     : runner_(runner),
@@ -108,14 +105,15 @@ static uint32_t equal_share(std::vector<uint32_t> lefts, uint32_t tokens) {
     return UINT32_MAX;
 }
 
-/// The prompt that was served longest ago, of those that have room, begins a slice of kPartTokens
-/// or of fewer that fill the steps they take. False where none does.
+/// The prompt that was served longest ago, of those that have room, begins a slice of
+/// part_tokens_max or of fewer that fill the steps they take. False where none does.
 bool Scheduler::begin_slice(const Plan& plan, double work, uint64_t served_max) {
     const uint32_t parts = runner_.capabilities().parts;
-    const double steps = std::clamp(std::floor(kPartTokens / work), 1.0, 1.0 * parts);
+    const uint32_t tokens_max = runner_.capabilities().part_tokens_max;
+    const double steps = std::clamp(std::floor(tokens_max / work), 1.0, 1.0 * parts);
     const double tokens = work * parts / std::ceil(parts / steps);
-    const uint32_t most = std::min({std::max(1U, static_cast<uint32_t>(tokens)), kPartTokens,
-                                    runner_.capabilities().part_tokens_max, plan.tokens});
+    const uint32_t most =
+        std::min({std::max(1U, static_cast<uint32_t>(tokens)), tokens_max, plan.tokens});
     while (most > 0) {
         Sequence* next = nullptr;
         for (const auto& sequence : running_)
@@ -174,7 +172,7 @@ bool Scheduler::add_slices(Plan& plan) {
     if (lefts.empty()) return false;
     const double work = pace_.prefill_tokens_max(static_cast<uint32_t>(plan.rows.size()));
     if (work == 0) return true;
-    if (slice_.sequence != nullptr || (work < kPartTokens && runner_.capabilities().parts > 1)) {
+    if (slice_.sequence != nullptr || (work < runner_.capabilities().part_tokens_max)) {
         add_slices_in_parts(plan, work);
         return true;
     }

@@ -22,8 +22,9 @@ struct Capabilities {
     bool fixed_slots = false;      // room is one slot a sequence: reserve() fails only at its end
     bool shares_prefixes = false;  // match() finds what open sequences have, not only closed ones
     uint32_t parts = 1;            // a span may be computed in so many steps (Parts)
-    uint32_t part_tokens_max = 0;  // the tokens of such a span
-    uint64_t arithmetic = 0;       // same value => same bits; part of the system fingerprint
+    // The tokens of such a span; as many share one reading of what is before them. 0: parts is 1.
+    uint32_t part_tokens_max = 0;
+    uint64_t arithmetic = 0;  // same value => same bits; part of the system fingerprint
 };
 
 /// What a sequence is, given once when it opens.

@@ -84,7 +84,7 @@ class FakeRunner final : public Runner {
         capabilities_.fixed_slots = Memory::kFixedSlots;
         capabilities_.shares_prefixes = !Memory::kFixedSlots;
         capabilities_.parts = settings.parts;
-        capabilities_.part_tokens_max = settings.parts > 1 ? settings.part_tokens_max : 0;
+        capabilities_.part_tokens_max = settings.parts > 1 ? kBlockTokens : 0;
     }
 
     const Capabilities& capabilities() const noexcept override { return capabilities_; }
@@ -161,7 +161,7 @@ class FakeRunner final : public Runner {
         uint64_t whole = uint64_t{settings_.token_us} * span.tokens.size();
         if (span.outputs < span.tokens.size())
             whole += uint64_t{settings_.depth_us} * length(span.seq) / 1000 *
-                     ((span.tokens.size() + 15) / 16);
+                     ((span.tokens.size() + kBlockTokens - 1) / kBlockTokens);
         const uint32_t end = std::min(span.parts.end, capabilities_.parts);
         return whole * (end - span.parts.begin) / capabilities_.parts;
     }

@@ -18,11 +18,10 @@ struct FakeSettings {
     uint32_t step_outputs_max = 0;  // 0: sequences_max
     uint32_t sequence_tokens_max = 512;
     uint32_t step_tokens_max = 64;
-    uint32_t step_us = 0;   // how long a step takes, by itself
-    uint32_t token_us = 0;  // and for each of its tokens
-    uint32_t depth_us = 0;  // and for each 16 of a prompt's and each 1,000 tokens before them
-    uint32_t parts = 1;     // of a span (Capabilities::parts)
-    uint32_t part_tokens_max = 16;
+    uint32_t step_us = 0;       // how long a step takes, by itself
+    uint32_t token_us = 0;      // and for each of its tokens
+    uint32_t depth_us = 0;      // and for each 16 of a prompt's and each 1,000 tokens before them
+    uint32_t parts = 1;         // of a span (Capabilities::parts)
     uint64_t fail_at_step = 0;  // this launch() fails with DeviceLost; 0: none
     uint64_t nan_at_step = 0;   // this step's first output is not finite; 0: none
     uint64_t hang_at_step = 0;  // this launch() returns only after cancel(); 0: none
