@@ -103,7 +103,9 @@ void attend(benchmark::State& state, Isa isa, KvType type, uint32_t keys, size_t
         to.push_back(&result[i * kHead]);
         lengths.push_back(static_cast<uint32_t>(keys - rows + i / kShared + 1));
     }
-    const KvHead head{layout, reinterpret_cast<const std::byte*>(kv.data()), layout.block_bytes(),
+    const KvHead head{layout,
+                      reinterpret_cast<const std::byte*>(kv.data()),
+                      {.block = layout.block_bytes()},
                       order.data()};
     for (auto _ : state) {
         kernels.attend(head, {from.data(), to.data(), lengths.data(), from.size(), 0.125F});

@@ -31,6 +31,21 @@ size_t Worker::take(size_t grain) {
     return team_.ticket_.fetch_add(grain, std::memory_order_relaxed);
 }
 
+size_t Worker::take_dealt(uint32_t part, size_t pieces) {
+    std::atomic<uint64_t>& taken = team_.dealt_[part].taken;
+    const uint64_t none = uint64_t{phase_} << 32;
+    for (uint64_t seen = taken.load(std::memory_order_relaxed);;) {
+        const uint64_t now = seen >> 32 == phase_ ? seen : none;
+        const uint64_t front = now >> 16 & kPiecesMax;
+        const uint64_t back = now & kPiecesMax;
+        if (front + back >= pieces) return pieces;
+        const bool own = part == rank_;
+        if (taken.compare_exchange_weak(seen, now + (own ? 1U << 16U : 1U),
+                                        std::memory_order_relaxed))
+            return own ? front : pieces - 1 - back;
+    }
+}
+
 bool Worker::arrive() {
     return team_.arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == team_.size_;
 }
@@ -45,7 +60,8 @@ void Worker::wait(uint32_t phase) {
     team_.wait_while(team_.phase_, phase);
 }
 
-Team::Team(uint32_t threads, uint32_t spins) : size_(threads), spins_(spins), leader_(*this, 0) {
+Team::Team(uint32_t threads, uint32_t spins)
+    : size_(threads), spins_(spins), leader_(*this, 0), dealt_(std::make_unique<Dealt[]>(threads)) {
     CHECK(threads >= 1);
     for (uint32_t rank = 1; rank < threads; ++rank)
         threads_.emplace_back([this, rank] { serve(rank); });

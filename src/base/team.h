@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -36,19 +37,38 @@ class Worker {
     }
 
     /// Hands out [0, count) in pieces of `grain`, each to whichever worker asks next, and calls
-    /// `body(begin, end)` for those that fell to this one. At most one loop between two barriers.
-    /// Which worker takes which piece is left to chance: results must not depend on it.
+    /// `body(begin, end)` for those that fell to this one. At most one loop between two barriers,
+    /// be it of this kind or the next. Which worker takes which piece is left to chance: results
+    /// must not depend on it.
     template <class Body>
     void share(size_t count, size_t grain, Body&& body) {
         for (size_t begin = take(grain); begin < count; begin = take(grain))
             body(begin, begin + grain < count ? begin + grain : count);
     }
 
+    /// The same for work in one part for each worker, of items_of(part) items: calls
+    /// `body(part, begin, end)`. A worker goes through its own part from the front; who has none of
+    /// it left takes pieces of others' from the back, so that each reads on where it was as long as
+    /// it can.
+    template <class ItemsOf, class Body>
+    void deal(size_t grain, ItemsOf&& items_of, Body&& body) {
+        for (uint32_t turn = 0; turn < size(); ++turn) {
+            const uint32_t part = (rank_ + turn) % size();
+            const size_t items = items_of(part);
+            const size_t piece = items <= kPiecesMax * grain ? grain : items / kPiecesMax + 1;
+            const size_t pieces = (items + piece - 1) / piece;
+            for (size_t i = take_dealt(part, pieces); i < pieces; i = take_dealt(part, pieces))
+                body(part, i * piece, (i + 1) * piece < items ? (i + 1) * piece : items);
+        }
+    }
+
  private:
+    static constexpr size_t kPiecesMax = 0xffff;
     friend class Team;
     Worker(Team& team, uint32_t rank) : team_(team), rank_(rank) {}
     size_t take(size_t grain);
-    bool arrive();  // true for the last
+    size_t take_dealt(uint32_t part, size_t pieces);  // `pieces` where none is left
+    bool arrive();                                    // true for the last
     void release(uint32_t phase);
     void wait(uint32_t phase);
 
@@ -86,6 +106,12 @@ class Team {
     std::atomic<uint32_t> arrived_{0};  // at the present barrier
     std::atomic<uint32_t> phase_{0};    // barriers completed
     std::atomic<size_t> ticket_{0};     // next index of the present loop
+    /// How many pieces of a part are taken: those of the phase in the upper half from the front
+    /// (16 bits) and from the back; in any other phase none. So nobody has to begin anew for all.
+    struct alignas(64) Dealt {
+        std::atomic<uint64_t> taken{0};
+    };
+    const std::unique_ptr<Dealt[]> dealt_;  // [size]
     std::atomic<bool> stopping_{false};
     std::vector<std::jthread> threads_;
 };

@@ -32,6 +32,72 @@ TEST(Team, EveryIndexIsDoneOnceAndBarriersOrderPhases) {
     }
 }
 
+TEST(Team, EveryItemOfEveryPartIsDoneOnceWhoeverDoesIt) {
+    for (const uint32_t threads : {1U, 2U, 5U}) {
+        Team team(threads);
+        for (int round = 0; round < 200; ++round) {
+            // Parts of unequal size, some of them empty; more than one loop, so more than one
+            // phase.
+            std::vector<std::vector<int>> done(threads);
+            for (uint32_t part = 0; part < threads; ++part)
+                done[part].assign((part * 37 + static_cast<uint32_t>(round)) % 50, 0);
+            team.run([&](Worker& worker) {
+                for (int loop = 0; loop < 3; ++loop) {
+                    worker.deal(
+                        4, [&](size_t part) { return done[part].size(); },
+                        [&](size_t part, size_t begin, size_t end) {
+                            for (size_t i = begin; i < end; ++i) ++done[part][i];
+                        });
+                    worker.barrier();
+                }
+            });
+            for (const auto& part : done)
+                for (const int times : part) ASSERT_EQ(times, 3);
+        }
+    }
+}
+
+TEST(Team, AWorkerReadsOnInItsOwnPartAndOthersHelpFromTheEnd) {
+    constexpr size_t kItems = 100;
+    Team team(2);
+    std::vector<size_t> own, helped;
+    std::atomic<bool> begun = false;
+    team.run([&](Worker& worker) {
+        if (worker.rank() == 1) {
+            worker.deal(
+                1, [](size_t part) { return part == 0 ? kItems : 0; },
+                [&](size_t, size_t begin, size_t) {
+                    while (!begun) std::this_thread::yield();
+                    helped.push_back(begin);
+                });
+        } else {
+            worker.deal(
+                1, [](size_t part) { return part == 0 ? kItems : 0; },
+                [&](size_t, size_t begin, size_t) {
+                    begun = true;
+                    own.push_back(begin);
+                    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+                });
+        }
+    });
+    EXPECT_EQ(own.size() + helped.size(), kItems);
+    for (size_t i = 0; i < own.size(); ++i) EXPECT_EQ(own[i], i);
+    ASSERT_FALSE(helped.empty());
+    for (size_t i = 0; i < helped.size(); ++i) EXPECT_EQ(helped[i], kItems - 1 - i);
+}
+
+TEST(Team, PartsOfAnySizeAreDealtOut) {
+    constexpr size_t kItems = 200'000;  // more than pieces can be counted
+    Team team(2);
+    std::atomic<size_t> sum = 0;
+    team.run([&](Worker& worker) {
+        worker.deal(
+            1, [](size_t) { return kItems; },
+            [&](size_t, size_t begin, size_t end) { sum += end - begin; });
+    });
+    EXPECT_EQ(sum, 2 * kItems);
+}
+
 /// Ends the program where the count that it watches stands still: who hangs cannot say so itself.
 class Watchdog {
  public:

@@ -285,8 +285,10 @@ struct Cache {
           values(random.numbers(size_t{tokens} * head_dim)) {
         const uint32_t count = (tokens + 15) / 16;
         head.layout = {type, head_dim};
-        head.block_stride = head.layout.block_bytes() + 32;
-        data.assign(head.block_stride * count / 2, 0x7e00);
+        head.strides.block = head.layout.block_bytes() + 32;
+        head.strides.group = 2 * head.strides.block + 64;
+        head.strides.group_shift = 1;
+        data.assign(head.strides.at(count + 1) / 2, 0x7e00);
         for (uint32_t b = 0; b < count; ++b) blocks.push_back(count - 1 - b);
         auto* base = reinterpret_cast<std::byte*>(data.data());
         head.base = base;
@@ -296,7 +298,7 @@ struct Cache {
             const std::span value = std::span(values).subspan(size_t{t} * head_dim, head_dim);
             for (float& v : value) v *= static_cast<float>(t % 7 + 1);  // scales differ
             kernels.store_kv(key.data(), value.data(), head.layout, t % 16,
-                             base + blocks[t / 16] * head.block_stride);
+                             base + head.strides.at(blocks[t / 16]));
             for (const std::span row : {key, value}) {
                 const size_t size = head_dim & (~head_dim + 1);
                 const size_t group = row.data() == key.data() ? kKeyGroup : head_dim;
@@ -421,7 +423,7 @@ TEST_P(Attention, ValuesThatAreNoNumbersShow) {
         value[3] = bad;
         kernels().store_kv(key.data(), value.data(), layout, 0, base);
         const uint32_t first = 0;
-        const KvHead head{layout, base, layout.block_bytes(), &first};
+        const KvHead head{layout, base, {.block = layout.block_bytes()}, &first};
         kernels().attend(head, AllQueries(query, out, 20).from(0, 1));
         EXPECT_TRUE(std::isnan(out[3])) << bad;
     }

@@ -41,14 +41,26 @@ struct KvLayout {
     }
 };
 
+/// How the blocks of one head stand in memory: in groups of a power of two.
+struct KvStrides {
+    size_t block = 0;           // bytes from a block to the next of its group
+    size_t group = 0;           // and from a group to the next
+    uint32_t group_shift = 31;  // log2 of a group's blocks: by default all are in one
+
+    size_t at(uint32_t block_id) const {
+        return (block_id >> group_shift) * group +
+               (block_id & ((uint32_t{1} << group_shift) - 1)) * block;
+    }
+};
+
 /// Where the keys and values of one head of one sequence stand.
 struct KvHead {
     KvLayout layout = {};
-    const std::byte* base = nullptr;   // of this layer and head; aligned for halves
-    size_t block_stride = 0;           // bytes from block b to block b + 1
+    const std::byte* base = nullptr;  // of this layer and head; aligned for halves
+    KvStrides strides = {};
     const uint32_t* blocks = nullptr;  // of the sequence, in order
 
-    const std::byte* block(size_t index) const { return base + blocks[index] * block_stride; }
+    const std::byte* block(size_t index) const { return base + strides.at(blocks[index]); }
 };
 
 }  // namespace dunlin

@@ -3,19 +3,16 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-
-#include <sys/mman.h>
+#include <utility>
 
 #include "base/check.h"
 #include "base/checked.h"
+#include "base/line_vector.h"
 #include "kernels/block_codes.h"
 #include "tensor/half.h"
 
 namespace dunlin {
 namespace {
-
-constexpr size_t kArenaAlignment = 64;
-constexpr size_t kHugePage = size_t{2} << 20;
 
 void write_scale(std::byte* at, size_t lane, bool wide, float value) {
     if (wide) {
@@ -80,13 +77,17 @@ float plain_number(PackedFormat::Codes codes, const std::byte* at) {
     return codes == PackedFormat::Codes::F16 ? half_to_float(bits) : bfloat_to_float(bits);
 }
 
-}  // namespace
-
-void PackedMatrix::Free::operator()(std::byte* p) const {
-    std::free(p);
+Expected<std::shared_ptr<std::byte>> take_from_heap(size_t bytes) {
+    const size_t size = round_up(std::max(bytes, size_t{1}), kCacheLineBytes);
+    auto* data = static_cast<std::byte*>(std::aligned_alloc(kCacheLineBytes, size));
+    if (data == nullptr) return fail(Code::OutOfMemory, "");
+    return std::shared_ptr<std::byte>(data, [](std::byte* p) { std::free(p); });
 }
 
-Expected<PackedMatrix> PackedMatrix::allocate(const TensorView& tensor) {
+}  // namespace
+
+Expected<PackedMatrix> PackedMatrix::allocate(const TensorView& tensor,
+                                              std::span<PageArena> streams) {
     if (!block_format(tensor.dtype).computed)
         return fail(Code::Unsupported, "the native engine has no kernel for weights of type " +
                                            std::string(to_string(tensor.dtype)));
@@ -99,24 +100,23 @@ Expected<PackedMatrix> PackedMatrix::allocate(const TensorView& tensor) {
                               : matrix.columns_ * kPanelRows * matrix.format_.number_bytes();
     const auto bytes = checked_mul(matrix.panels(), matrix.panel_bytes_);
     if (!bytes) return fail(Code::OutOfMemory, "a weight matrix is larger than memory can be");
-    const size_t alignment = *bytes >= kHugePage ? kHugePage : kArenaAlignment;
-    const size_t size = round_up(*bytes == 0 ? size_t{1} : *bytes, alignment);
-    auto* data = static_cast<std::byte*>(std::aligned_alloc(alignment, size));
-    if (data == nullptr)
-        return fail(Code::OutOfMemory,
-                    "no memory for " + std::to_string(*bytes) + " bytes of weights");
-#ifdef MADV_HUGEPAGE
-    // Streaming through 4 KiB pages costs a quarter of the bandwidth on some machines.
-    if (alignment == kHugePage) madvise(data, size, MADV_HUGEPAGE);
-#endif
-    matrix.data_.reset(data);
+    const size_t parts = std::max(streams.size(), size_t{1});
+    matrix.part_panels_ = round_up((matrix.panels() + parts - 1) / parts, size_t{2});
+    for (size_t i = 0; i < parts; ++i) {
+        const size_t size = matrix.part(i).panels() * matrix.panel_bytes_;
+        auto part = streams.empty() ? take_from_heap(size) : streams[i].take(size);
+        if (!part)
+            return fail(Code::OutOfMemory,
+                        "no memory for " + std::to_string(*bytes) + " bytes of weights");
+        matrix.parts_.push_back(std::move(*part));
+    }
     return matrix;
 }
 
 void PackedMatrix::pack(const TensorView& tensor, size_t panel_begin, size_t panel_end) {
     CHECK(panel_end <= panels() && tensor.shape.rows() == rows_);
     for (size_t index = panel_begin; index < panel_end; ++index) {
-        std::byte* panel = data_.get() + index * panel_bytes_;
+        std::byte* panel = parts_[index / part_panels_].get() + index % part_panels_ * panel_bytes_;
         const size_t lanes = std::min(kPanelRows, rows_ - index * kPanelRows);
         if (lanes < kPanelRows) std::memset(panel, 0, panel_bytes_);
         for (size_t lane = 0; lane < lanes; ++lane) {

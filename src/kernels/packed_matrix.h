@@ -1,11 +1,14 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "base/error.h"
+#include "base/pages.h"
 #include "tensor/tensor_view.h"
 
 namespace dunlin {
@@ -49,14 +52,21 @@ struct PackedFormat {
 /// 32-bit piece of the activations meets 16 rows at once. U4 keeps group g in the low and group
 /// g + 4 in the high nibbles of the same 64 bytes.
 /// Plain numbers: for every column 16 of them, as wide as in the file; kernels widen them.
-/// Rows beyond the matrix are zeros. Immutable. [any thread]
+/// Rows beyond the matrix are zeros.
+///
+/// Its panels stand in as many parts as workers multiply with it, and the parts that one worker
+/// reads of all matrices of a model one behind the other, in the order in which it reads them: a
+/// stream that neither another worker nor the end of a matrix interrupts, which is what processors
+/// are good at asking memory for ahead. Immutable once packed. [any thread]
 class PackedMatrix {
  public:
     PackedMatrix() = default;
 
-    /// Packs panels [begin, end) may be done by several threads on one matrix: allocate() once,
-    /// then pack() for disjoint panels. Errors: Unsupported (a type with no kernel), OutOfMemory.
-    static Expected<PackedMatrix> allocate(const TensorView& tensor);
+    /// Room for the tensor: a part of its panels in each of the streams, or all in memory of its
+    /// own. Then several threads may pack() disjoint panels of it. Errors: Unsupported (a type with
+    /// no kernel), OutOfMemory.
+    static Expected<PackedMatrix> allocate(const TensorView& tensor,
+                                           std::span<PageArena> streams = {});
     void pack(const TensorView& tensor, size_t panel_begin, size_t panel_end);
 
     size_t rows() const { return rows_; }
@@ -65,18 +75,28 @@ class PackedMatrix {
     const PackedFormat& format() const { return format_; }
     size_t panel_bytes() const { return panel_bytes_; }
     size_t bytes() const { return panels() * panel_bytes_; }
-    const std::byte* panel(size_t index) const { return data_.get() + index * panel_bytes_; }
+    const std::byte* panel(size_t index) const {
+        return parts_[index / part_panels_].get() + index % part_panels_ * panel_bytes_;
+    }
+
+    /// Panels [begin, end) that stand in stream `index`; an even number, but for the last.
+    struct Part {
+        size_t begin, end;
+        size_t panels() const { return end - begin; }
+    };
+    size_t parts() const { return parts_.size(); }
+    Part part(size_t index) const {
+        return {std::min(index * part_panels_, panels()),
+                std::min((index + 1) * part_panels_, panels())};
+    }
 
     /// One row as numbers, equal to what dequantizing the file gives. `out` has columns() elements.
     void unpack_row(size_t row, std::span<float> out) const;
 
  private:
-    struct Free {
-        void operator()(std::byte* p) const;
-    };
     PackedFormat format_;
-    size_t rows_ = 0, columns_ = 0, panel_bytes_ = 0;
-    std::unique_ptr<std::byte, Free> data_;
+    size_t rows_ = 0, columns_ = 0, panel_bytes_ = 0, part_panels_ = 0;
+    std::vector<std::shared_ptr<std::byte>> parts_;
 };
 
 }  // namespace dunlin

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/ids.h"
+#include "base/pages.h"
 #include "kernels/kernels.h"
 #include "kv/paged_sequences.h"
 
@@ -49,7 +50,8 @@ struct ForwardBatch {
 
 /// Memory for the keys and values of one model: for each layer and head, blocks of 16 tokens, as
 /// KvLayout has them. A block index means the same place in every layer, so one block table serves
-/// them all.
+/// them all. A few blocks that follow each other stand together in all layers, one layer behind the
+/// other: so a layer reads on for a while, and a short sequence is in few large pages.
 class KvStore {
  public:
     struct Dimensions {
@@ -73,14 +75,12 @@ class KvStore {
     }
 
  private:
-    struct Unmap {
-        size_t bytes;
-        void operator()(std::byte* p) const;
-    };
+    size_t layer_at(uint32_t layer) const;
 
     Dimensions dimensions_;
     KvLayout layout_;
-    std::unique_ptr<std::byte, Unmap> data_;
+    KvStrides strides_;
+    std::shared_ptr<std::byte> data_;
 };
 
 }  // namespace dunlin

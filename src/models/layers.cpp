@@ -10,12 +10,8 @@
 namespace dunlin {
 namespace {
 
-/// Panels that a worker takes at a time: with many rows a panel is much work, and few at a time
-/// balance best; with few rows it is little beside the taking.
-size_t panel_grain(const Pass& pass, size_t panels, size_t rows) {
-    constexpr size_t kManyRows = 16;
-    return rows >= kManyRows ? 2 : std::max<size_t>(2, panels / (4 * pass.worker.size()));
-}
+/// Panels that a worker takes at a time.
+constexpr size_t kPanelGrain = 2;
 
 void multiply(const Pass& pass, const Features& x, const Linear& matrix, size_t panel, size_t rows,
               float* out, size_t stride, bool add) {
@@ -160,23 +156,33 @@ void rms_norm_outputs(Pass& pass, const Features& x, std::span<const float> weig
 
 void linear(Pass& pass, size_t rows, const Features& x, std::span<const Linear* const> matrices,
             Features& out) {
-    size_t panels = 0;
-    for (const Linear* matrix : matrices) panels += matrix->weight.panels();
-    pass.share(panels, panel_grain(pass, panels, rows), [&](size_t begin, size_t end) {
-        for (size_t index = begin; index < end; ++index) {
-            size_t panel = index;
-            const Linear* const* matrix = matrices.data();
-            while (panel >= (*matrix)->weight.panels()) panel -= (*matrix++)->weight.panels();
-            multiply(pass, x, **matrix, panel, rows, out.row(0) + index * kPanelRows, out.stride(),
-                     false);
+    const auto panels_of = [&](size_t part) {
+        size_t panels = 0;
+        for (const Linear* matrix : matrices) panels += matrix->weight.part(part).panels();
+        return panels;
+    };
+    pass.deal(kPanelGrain, panels_of, [&](size_t part, size_t begin, size_t end) {
+        size_t first = 0;   // of the matrix, among the panels of this part
+        size_t column = 0;  // of the matrix in `out`
+        for (const Linear* matrix : matrices) {
+            const auto [part_begin, part_end] = matrix->weight.part(part);
+            const size_t last = first + part_end - part_begin;
+            for (size_t i = std::max(begin, first); i < std::min(end, last); ++i) {
+                const size_t panel = part_begin + i - first;
+                multiply(pass, x, *matrix, panel, rows, out.row(0) + column + panel * kPanelRows,
+                         out.stride(), false);
+            }
+            first = last;
+            column += matrix->weight.panels() * kPanelRows;
         }
     });
 }
 
 void linear_residual(Pass& pass, const Features& x, const Linear& matrix, Features& out) {
-    const size_t panels = matrix.weight.panels();
-    pass.share(panels, panel_grain(pass, panels, pass.rows()), [&](size_t begin, size_t end) {
-        for (size_t panel = begin; panel < end; ++panel)
+    const auto panels_of = [&](size_t part) { return matrix.weight.part(part).panels(); };
+    pass.deal(kPanelGrain, panels_of, [&](size_t part, size_t begin, size_t end) {
+        const size_t first = matrix.weight.part(part).begin;
+        for (size_t panel = first + begin; panel < first + end; ++panel)
             multiply(pass, x, matrix, panel, pass.rows(), out.row(0) + panel * kPanelRows,
                      out.stride(), true);
     });
@@ -190,10 +196,10 @@ void gated_silu(Pass& pass, const Features& x, const Linear& gate, const Linear&
     float* gates = scratch.data();
     float* ups = gates + pass.rows() * kTile;
     const size_t panels = gate.weight.panels();
-    const size_t tiles = (panels + 1) / 2;
-    const size_t grain = (panel_grain(pass, panels, pass.rows()) + 1) / 2;
-    pass.share(tiles, grain, [&](size_t begin, size_t end) {
-        for (size_t tile = begin; tile < end; ++tile) {
+    const auto tiles_of = [&](size_t part) { return (gate.weight.part(part).panels() + 1) / 2; };
+    pass.deal(1, tiles_of, [&](size_t part, size_t begin, size_t end) {
+        const size_t first = gate.weight.part(part).begin / 2;
+        for (size_t tile = first + begin; tile < first + end; ++tile) {
             for (size_t p = 0; p < 2 && 2 * tile + p < panels; ++p) {
                 multiply(pass, x, gate, 2 * tile + p, pass.rows(), gates + p * kPanelRows, kTile,
                          false);
@@ -228,14 +234,18 @@ const TensorView* WeightLoader::find(const std::string& name, uint64_t columns, 
 Linear WeightLoader::linear(const std::string& name, uint64_t inputs, uint64_t outputs) {
     const TensorView* tensor = find(name, inputs, outputs);
     if (tensor == nullptr) return {};
-    auto matrix = PackedMatrix::allocate(*tensor);
+    auto matrix = PackedMatrix::allocate(*tensor, streams_);
     if (!matrix) {
         error_ = Error{matrix.error().code, "tensor '" + name + "': " + matrix.error().message};
         return {};
     }
     source_.team.run([&](Worker& worker) {
-        worker.share(matrix->panels(), 16,
-                     [&](size_t begin, size_t end) { matrix->pack(*tensor, begin, end); });
+        worker.deal(
+            16, [&](size_t part) { return matrix->part(part).panels(); },
+            [&](size_t part, size_t begin, size_t end) {
+                const size_t first = matrix->part(part).begin;
+                matrix->pack(*tensor, first + begin, first + end);
+            });
     });
     source_.weights.release(*tensor);
     bytes_ += matrix->bytes();

@@ -102,6 +102,14 @@ struct Pass {
         under_way = true;
     }
 
+    /// The same by the parts in which weights stand, and worker i begins with part i.
+    template <class ItemsOf, class Body>
+    void deal(size_t grain, ItemsOf&& items_of, Body&& body) {
+        if (under_way) worker.barrier();
+        worker.deal(grain, items_of, body);
+        under_way = true;
+    }
+
     /// body(row) for each of `count` rows, after all that was under way.
     template <class Body>
     void each_row(size_t count, Body&& body) {
@@ -148,7 +156,8 @@ void gated_silu(Pass& pass, const Features& x, const Linear& gate, const Linear&
 /// Reads and checks one tensor after another for a loader; keeps the first error.
 class WeightLoader {
  public:
-    explicit WeightLoader(const ModelSource& source) : source_(source) {}
+    explicit WeightLoader(const ModelSource& source)
+        : source_(source), streams_(source.team.size()) {}
 
     /// A packed matrix of exactly that shape.
     Linear linear(const std::string& name, uint64_t inputs, uint64_t outputs);
@@ -162,6 +171,7 @@ class WeightLoader {
     const TensorView* find(const std::string& name, uint64_t columns, uint64_t rows);
 
     const ModelSource& source_;
+    std::vector<PageArena> streams_;  // one a worker
     uint64_t bytes_ = 0;
     std::optional<Error> error_;
 };
