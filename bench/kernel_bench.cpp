@@ -47,14 +47,20 @@ void multiply(benchmark::State& state, Isa isa, DType dtype, size_t rows) {
     const PackedMatrix matrix = random_matrix(dtype, columns);
     const auto x = random_numbers(rows * columns);
     QuantizedBuffer codes(rows, columns);
-    for (size_t r = 0; r < rows; ++r)
+    BfloatBuffer bfloats(rows, columns);
+    for (size_t r = 0; r < rows; ++r) {
         kernels.quantize(&x[r * columns], r, 0, columns / kBlock, codes.view());
+        kernels.round_to_bfloats(&x[r * columns], r, 0, columns / kBlock, bfloats.view());
+    }
     std::vector<float> out(rows * kMatrixRows);
     for (auto _ : state) {
         for (size_t panel = 0; panel < matrix.panels(); ++panel)
             if (matrix.format().quantized())
                 kernels.multiply_quantized(matrix, panel, codes.view(), 0, rows,
                                            out.data() + panel * kPanelRows, kMatrixRows, false);
+            else if (dtype == DType::BF16)
+                kernels.multiply_bfloats(matrix, panel, bfloats.view(), 0, rows,
+                                         out.data() + panel * kPanelRows, kMatrixRows, false);
             else
                 kernels.multiply_plain(matrix, panel, x.data(), columns, 0, rows,
                                        out.data() + panel * kPanelRows, kMatrixRows, false);

@@ -63,6 +63,8 @@ std::string_view to_string(Isa isa) {
             return "avxvnni";
         case Isa::Avx512:
             return "avx512";
+        case Isa::Avx512Bf16:
+            return "avx512bf16";
         case Isa::Amx:
             return "amx";
         case Isa::Neon:
@@ -83,7 +85,9 @@ std::vector<Isa> available_isas() {
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni"))
         isas.push_back(Isa::Avx512);
-    if (isas.back() == Isa::Avx512 && may_use_tiles()) isas.push_back(Isa::Amx);
+    if (isas.back() == Isa::Avx512 && __builtin_cpu_supports("avx512bf16"))
+        isas.push_back(Isa::Avx512Bf16);
+    if (isas.back() == Isa::Avx512Bf16 && may_use_tiles()) isas.push_back(Isa::Amx);
 #endif
 #if defined(__aarch64__)
     isas.push_back(Isa::Neon);

@@ -15,7 +15,7 @@ namespace dunlin {
 
 /// Instruction sets that kernels are built for, of each machine slowest first. All give the same
 /// bits.
-enum class Isa : uint8_t { Portable, Avx2, AvxVnni, Avx512, Amx, Neon, NeonDot };
+enum class Isa : uint8_t { Portable, Avx2, AvxVnni, Avx512, Avx512Bf16, Amx, Neon, NeonDot };
 
 std::string_view to_string(Isa isa);
 
@@ -23,7 +23,8 @@ std::string_view to_string(Isa isa);
 std::vector<Isa> available_isas();
 
 /// The last of available_isas(), or what DUNLIN_ISA names ("portable", "avx2", "avxvnni", "avx512",
-/// "amx", "neon", "neondot") where this machine can run it: for tests and comparisons.
+/// "avx512bf16", "amx", "neon", "neondot") where this machine can run it: for tests and
+/// comparisons.
 Isa chosen_isa();
 
 }  // namespace dunlin

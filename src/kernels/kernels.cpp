@@ -9,6 +9,7 @@ const Kernels& kernels_for(Isa isa) {
     if (isa == Isa::Amx) return kAmxKernels;
 #endif
 #if defined(__x86_64__)
+    if (isa == Isa::Avx512Bf16) return kAvx512Bf16Kernels;
     if (isa == Isa::Avx512) return kAvx512Kernels;
     if (isa == Isa::AvxVnni) return kAvxVnniKernels;
     if (isa == Isa::Avx2) return kAvx2Kernels;

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/bfloat_rows.h"
 #include "kernels/isa.h"
 #include "kernels/kv_head.h"
 #include "kernels/packed_matrix.h"
@@ -52,6 +53,10 @@ struct Kernels {
     void (*quantize)(const float* x, size_t row, size_t block, size_t count,
                      const QuantizedRows& out);
 
+    /// The same as BF16; the last block may be a part of one.
+    void (*round_to_bfloats)(const float* x, size_t row, size_t block, size_t count,
+                             const BfloatRows& out);
+
     /// out[t * out_stride + lane] (+)= row `16 * panel + lane` of the matrix times row t of x, for
     /// t in [row_begin, row_end). For each block ascending: the min term, then the scale term, each
     /// one fused multiply-add; after all blocks the outliers, ascending, one each.
@@ -60,7 +65,13 @@ struct Kernels {
                                size_t row_begin, size_t row_end, float* out, size_t out_stride,
                                bool add);
 
-    /// The same for a matrix of plain numbers and x[t * x_stride + column]; columns ascending.
+    /// The same for a matrix of BF16. For each pair of columns ascending the odd one's product,
+    /// then the even one's, each one fused multiply-add.
+    void (*multiply_bfloats)(const PackedMatrix& matrix, size_t panel, const BfloatRows& x,
+                             size_t row_begin, size_t row_end, float* out, size_t out_stride,
+                             bool add);
+
+    /// The same for a matrix of F32 or F16 and x[t * x_stride + column]; columns ascending.
     void (*multiply_plain)(const PackedMatrix& matrix, size_t panel, const float* x,
                            size_t x_stride, size_t row_begin, size_t row_end, float* out,
                            size_t out_stride, bool add);

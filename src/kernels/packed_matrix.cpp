@@ -1,6 +1,7 @@
 #include "kernels/packed_matrix.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
@@ -8,6 +9,7 @@
 #include "base/check.h"
 #include "base/checked.h"
 #include "base/line_vector.h"
+#include "kernels/bfloat_rows.h"
 #include "kernels/block_codes.h"
 #include "tensor/half.h"
 
@@ -66,6 +68,23 @@ void write_block(const PackedFormat& format, const BlockCodes& in, size_t lane, 
     if (format.has_min) write_scale(scales, lane, format.wide_scales, in.min);
 }
 
+/// Where the number of column `c` stands in a panel of plain ones.
+size_t plain_place(const PackedFormat& format, size_t c, size_t lane) {
+    if (format.codes == PackedFormat::Codes::BF16)
+        return c / 2 * kPanelRows * 4 + lane * 4 + c % 2 * 2;
+    return (c * kPanelRows + lane) * format.number_bytes();
+}
+
+void write_bfloats(const std::byte* row, size_t columns, size_t lane, std::byte* panel) {
+    for (size_t c = 0; c < columns; c += 2) {
+        uint16_t pair[2] = {};
+        std::memcpy(pair, row + 2 * c, c + 1 < columns ? 4 : 2);
+        for (uint16_t& number : pair)
+            if (std::fabs(bfloat_to_float(number)) < kLeastBfloat) number = 0;
+        std::memcpy(panel + (c / 2 * kPanelRows + lane) * 4, pair, 4);
+    }
+}
+
 float plain_number(PackedFormat::Codes codes, const std::byte* at) {
     if (codes == PackedFormat::Codes::F32) {
         float value = 0;
@@ -95,9 +114,12 @@ Expected<PackedMatrix> PackedMatrix::allocate(const TensorView& tensor,
     matrix.format_ = packed_format(tensor.dtype);
     matrix.rows_ = tensor.shape.rows();
     matrix.columns_ = tensor.shape.columns();
-    matrix.panel_bytes_ = matrix.format_.quantized()
-                              ? matrix.columns_ / kBlock * matrix.format_.block_bytes()
-                              : matrix.columns_ * kPanelRows * matrix.format_.number_bytes();
+    if (matrix.format_.quantized())
+        matrix.panel_bytes_ = matrix.columns_ / kBlock * matrix.format_.block_bytes();
+    else if (matrix.format_.codes == PackedFormat::Codes::BF16)
+        matrix.panel_bytes_ = (matrix.columns_ + 1) / 2 * kPanelRows * 4;
+    else
+        matrix.panel_bytes_ = matrix.columns_ * kPanelRows * matrix.format_.number_bytes();
     const auto bytes = checked_mul(matrix.panels(), matrix.panel_bytes_);
     if (!bytes) return fail(Code::OutOfMemory, "a weight matrix is larger than memory can be");
     const size_t parts = std::max(streams.size(), size_t{1});
@@ -127,10 +149,12 @@ void PackedMatrix::pack(const TensorView& tensor, size_t panel_begin, size_t pan
                     read_block_codes(tensor.dtype, row, b, codes);
                     write_block(format_, codes, lane, panel + b * format_.block_bytes());
                 }
+            } else if (format_.codes == PackedFormat::Codes::BF16) {
+                write_bfloats(row, columns_, lane, panel);
             } else {
                 const size_t bytes = format_.number_bytes();
                 for (size_t c = 0; c < columns_; ++c)
-                    std::memcpy(panel + (c * kPanelRows + lane) * bytes, row + c * bytes, bytes);
+                    std::memcpy(panel + plain_place(format_, c, lane), row + c * bytes, bytes);
             }
         }
     }
@@ -142,8 +166,7 @@ void PackedMatrix::unpack_row(size_t row, std::span<float> out) const {
     const size_t lane = row % kPanelRows;
     if (!format_.quantized()) {
         for (size_t c = 0; c < columns_; ++c)
-            out[c] =
-                plain_number(format_.codes, at + (c * kPanelRows + lane) * format_.number_bytes());
+            out[c] = plain_number(format_.codes, at + plain_place(format_, c, lane));
         return;
     }
     for (size_t b = 0; b < columns_ / kBlock; ++b, at += format_.block_bytes()) {

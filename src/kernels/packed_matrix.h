@@ -25,7 +25,7 @@ struct PackedFormat {
         S8,    // signed bytes
         F32,   // plain numbers, no blocks
         F16,   // halves, likewise
-        BF16,  // the upper halves of floats, likewise
+        BF16,  // the upper halves of floats, in pairs of columns
     } codes = Codes::F32;
     bool wide_scales = false;  // scales and mins as f32 instead of f16
     bool has_min = false;      // value = scale * code + min
@@ -51,7 +51,9 @@ struct PackedFormat {
 /// then mins[16]. Codes stand in 8 groups of 4 columns, each group 16 rows x 4 bytes, so that one
 /// 32-bit piece of the activations meets 16 rows at once. U4 keeps group g in the low and group
 /// g + 4 in the high nibbles of the same 64 bytes.
-/// Plain numbers: for every column 16 of them, as wide as in the file; kernels widen them.
+/// F32 and F16: for every column 16 numbers, as wide as in the file; kernels widen them.
+/// BF16: for every two columns 16 words, the even column in the lower half of each; an odd number
+/// of columns has one of zeros behind it. Numbers below kLeastBfloat (bfloat_rows.h) are zeros.
 /// Rows beyond the matrix are zeros.
 ///
 /// Its panels stand in as many parts as workers multiply with it, and the parts that one worker
@@ -90,7 +92,8 @@ class PackedMatrix {
                 std::min((index + 1) * part_panels_, panels())};
     }
 
-    /// One row as numbers, equal to what dequantizing the file gives. `out` has columns() elements.
+    /// One row as numbers, equal to what dequantizing the file gives, but for BF16 that are too
+    /// small. `out` has columns() elements.
     void unpack_row(size_t row, std::span<float> out) const;
 
  private:

@@ -6,17 +6,20 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     set_source_files_properties(${CMAKE_CURRENT_LIST_DIR}/cpu/avx_vnni.cpp PROPERTIES
         COMPILE_OPTIONS "-O3;-mavx2;-mfma;-mf16c;-mavxvnni")
     # GCC warns of its own headers, where a register is undefined on purpose.
-    set_source_files_properties(${CMAKE_CURRENT_LIST_DIR}/cpu/avx512.cpp PROPERTIES COMPILE_OPTIONS
-        "-O3;-mavx512f;-mavx512bw;-mavx512vl;-mavx512dq;-mavx512vnni;-mfma;-mf16c;$<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized>")
+    set(avx512 "-O3;-mavx512f;-mavx512bw;-mavx512vl;-mavx512dq;-mavx512vnni;-mfma;-mf16c;$<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized>")
+    set_source_files_properties(${CMAKE_CURRENT_LIST_DIR}/cpu/avx512.cpp PROPERTIES COMPILE_OPTIONS "${avx512}")
+    set_source_files_properties(${CMAKE_CURRENT_LIST_DIR}/cpu/avx512_bf16.cpp PROPERTIES
+        COMPILE_OPTIONS "${avx512};-mavx512bf16")
     if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")  # see isa.h
         set_source_files_properties(${CMAKE_CURRENT_LIST_DIR}/cpu/amx.cpp PROPERTIES
-            COMPILE_OPTIONS "-O3;-mavx512f;-mavx512bw;-mavx512vl;-mavx512dq;-mavx512vnni;-mfma;-mf16c;-mamx-tile;-mamx-int8")
+            COMPILE_OPTIONS "${avx512};-mavx512bf16;-mamx-tile;-mamx-int8")
     endif()
     set(own_symbols
         Avx2LanesILb0E=$<FILTER:${objects},INCLUDE,/avx2\\.cpp>
         Avx2LanesILb1E=$<FILTER:${objects},INCLUDE,/avx_vnni\\.cpp>
-        Avx512=$<FILTER:${objects},INCLUDE,/avx512\\.cpp>
-        Avx512=$<FILTER:${objects},INCLUDE,/amx\\.cpp>)
+        Avx512LanesILb0E=$<FILTER:${objects},INCLUDE,/avx512\\.cpp>
+        Avx512LanesILb1E=$<FILTER:${objects},INCLUDE,/avx512_bf16\\.cpp>
+        Avx512LanesILb1E=$<FILTER:${objects},INCLUDE,/amx\\.cpp>)
     # Of AMX the sums of tiles come through memory: there is no other way.
     set(in_registers $<FILTER:${objects},INCLUDE,/cpu/avx>)
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")

@@ -109,15 +109,14 @@ size_t group_columns(const ModelConfig& c) {
     return size_t{c.num_attention_heads} / c.num_key_value_heads * c.head_dim;
 }
 
-/// Quantizes what the unit's queries gave, where that is whole blocks.
-void quantize_unit(Pass& pass, const Unit& unit) {
-    Features& out = pass.space.attended;
+/// Makes the other forms of what the unit's queries gave, where that is whole blocks.
+void make_forms_of_unit(Pass& pass, const Unit& unit) {
     const size_t columns = group_columns(pass.config);
-    if (!out.quantized() || columns % kBlock != 0) return;
+    if (columns % kBlock != 0) return;
     for (size_t row = unit.sequence->first_row + unit.begin;
          row < unit.sequence->first_row + unit.end; ++row)
-        pass.kernels.quantize(out.row(row) + unit.head * columns, row, unit.head * columns / kBlock,
-                              columns / kBlock, out.quantized_rows());
+        pass.space.attended.make_forms(pass.kernels, row, unit.head * columns / kBlock,
+                                       columns / kBlock);
 }
 
 uint32_t pieces_of(const ForwardBatch::Sequence& s) {
@@ -138,7 +137,7 @@ void attend_whole(Pass& pass, uint32_t layer, const ForwardBatch::Sequence& s, u
     const KvHead kv = pass.kv.head(layer, unit.head, s.blocks);
     with_queries(pass, unit,
                  [&](const Queries& queries, size_t) { pass.kernels.attend(kv, queries); });
-    quantize_unit(pass, unit);
+    make_forms_of_unit(pass, unit);
 }
 
 /// Where the parts of a sequence stand in the room, and which heads they are.
@@ -176,7 +175,7 @@ void attend_split(Pass& pass, uint32_t layer, const ForwardBatch::Sequence& s, u
             pass.kernels.merge_spans(kv.layout, parts + (first + q) * part, stride,
                                      spans_of(queries.lengths[q]), queries.out[q]);
     });
-    quantize_unit(pass, unit);
+    make_forms_of_unit(pass, unit);
 }
 
 /// Whether the units of whole sequences are too few for the threads, all of them have few rows, and
@@ -239,11 +238,9 @@ void attention(Pass& pass, uint32_t layer, const Rotary& rotary) {
         }
     });
     Features& out = pass.space.attended;
-    if (out.quantized() && group_columns(c) % kBlock != 0)
-        pass.each_row(pass.rows(), [&](size_t row) {
-            pass.kernels.quantize(out.row(row), row, 0, out.quantized_rows().blocks(),
-                                  out.quantized_rows());
-        });
+    if (out.has_forms() && group_columns(c) % kBlock != 0)
+        pass.each_row(pass.rows(),
+                      [&](size_t row) { out.make_forms(pass.kernels, row, 0, out.blocks()); });
 }
 
 }  // namespace dunlin

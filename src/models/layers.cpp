@@ -16,8 +16,10 @@ constexpr size_t kPanelGrain = 2;
 void multiply(const Pass& pass, const Features& x, const Linear& matrix, size_t panel, size_t rows,
               float* out, size_t stride, bool add) {
     if (matrix.weight.format().quantized())
-        pass.kernels.multiply_quantized(matrix.weight, panel, x.quantized_rows(), 0, rows, out,
-                                        stride, add);
+        pass.kernels.multiply_quantized(matrix.weight, panel, x.quantized(), 0, rows, out, stride,
+                                        add);
+    else if (matrix.weight.format().codes == PackedFormat::Codes::BF16)
+        pass.kernels.multiply_bfloats(matrix.weight, panel, x.bfloats(), 0, rows, out, stride, add);
     else
         pass.kernels.multiply_plain(matrix.weight, panel, x.row(0), x.stride(), 0, rows, out,
                                     stride, add);
@@ -26,23 +28,28 @@ void multiply(const Pass& pass, const Features& x, const Linear& matrix, size_t 
 void norm_row(const Pass& pass, const float* x, std::span<const float> weight, size_t row,
               Features& out) {
     pass.kernels.rms_norm(x, weight.data(), weight.size(), pass.config.rms_norm_eps, out.row(row));
-    if (out.quantized())
-        pass.kernels.quantize(out.row(row), row, 0, out.quantized_rows().blocks(),
-                              out.quantized_rows());
+    out.make_forms(pass.kernels, row, 0, out.blocks());
 }
 
 }  // namespace
 
-Features::Features(size_t rows, size_t columns, bool quantized)
+Features::Features(size_t rows, size_t columns, Forms forms)
     : columns_(columns),
       stride_(round_up(columns, kPanelRows)),
-      quantized_(quantized && columns % kBlock == 0),
+      forms_(forms),
       values_(rows * stride_) {
-    if (quantized_) codes_ = QuantizedBuffer(rows, columns);
+    if (forms.quantized) codes_ = QuantizedBuffer(rows, columns);
+    if (forms.bfloats) bfloats_ = BfloatBuffer(rows, columns);
+}
+
+void Features::make_forms(const Kernels& kernels, size_t row, size_t block, size_t count) {
+    const float* values = this->row(row) + block * kBlock;
+    if (forms_.quantized) kernels.quantize(values, row, block, count, quantized());
+    if (forms_.bfloats) kernels.round_to_bfloats(values, row, block, count, bfloats());
 }
 
 uint64_t Features::bytes() const {
-    return 4 * values_.size() + codes_.bytes();
+    return 4 * values_.size() + codes_.bytes() + bfloats_.bytes();
 }
 
 /// For each pair the share of its frequency that yarn leaves undivided.
@@ -83,21 +90,21 @@ Rotary make_rotary(const ModelConfig& config) {
     return rotary;
 }
 
-Workspace::Workspace(const ModelConfig& c, const Dimensions& d)
-    : hidden(d.rows_max, c.hidden_size, false),
-      normed(d.rows_max, c.hidden_size, true),
-      attended(d.rows_max, size_t{c.num_attention_heads} * c.head_dim, true),
-      gated(d.rows_max, c.intermediate_size, true),
-      last(d.outputs_max, c.hidden_size, true),
-      logits(d.outputs_max, c.vocab_size, false),
-      stopped(std::min(kPartRowsMax, d.rows_max), c.hidden_size, false),
+Workspace::Workspace(const ModelConfig& c, const FormsRead& read, const Dimensions& d)
+    : hidden(d.rows_max, c.hidden_size),
+      normed(d.rows_max, c.hidden_size, read.normed),
+      attended(d.rows_max, size_t{c.num_attention_heads} * c.head_dim, read.attended),
+      gated(d.rows_max, c.intermediate_size, read.gated),
+      last(d.outputs_max, c.hidden_size, read.last),
+      logits(d.outputs_max, c.vocab_size),
+      stopped(std::min(kPartRowsMax, d.rows_max), c.hidden_size),
       scratch(d.threads, LineVector<float>(size_t{d.rows_max} * 4 * kPanelRows)),
       angles(size_t{d.rows_max} * c.rotary_dim),
       positions(d.rows_max),
       spans(c, d.tokens_max, d.threads) {
     const size_t q = round_up<size_t>(size_t{c.num_attention_heads} * c.head_dim, kPanelRows);
     const size_t kv = round_up<size_t>(size_t{c.num_key_value_heads} * c.head_dim, kPanelRows);
-    qkv = Features(d.rows_max, q + 2 * kv, false);
+    qkv = Features(d.rows_max, q + 2 * kv);
 }
 
 uint64_t Workspace::bytes() const {
@@ -210,8 +217,7 @@ void gated_silu(Pass& pass, const Features& x, const Linear& gate, const Linear&
             for (size_t row = 0; row < pass.rows(); ++row) {
                 float* values = out.row(row) + tile * kTile;
                 pass.kernels.silu_mul(gates + row * kTile, ups + row * kTile, width, values);
-                if (out.quantized())
-                    pass.kernels.quantize(values, row, tile, 1, out.quantized_rows());
+                out.make_forms(pass.kernels, row, tile, 1);
             }
         }
     });

@@ -14,32 +14,40 @@
 
 namespace dunlin {
 
-/// Rows of activations between two layers: floats, and their quantized form where the weights that
-/// read them want it. Rows are padded to whole panels.
+/// A weight matrix of a layer.
+struct Linear {
+    PackedMatrix weight;
+    size_t outputs() const { return weight.rows(); }
+};
+
+/// Rows of activations between two layers: floats, and the forms that the weights which read them
+/// are multiplied with. Rows are padded to whole panels.
 class Features {
  public:
     Features() = default;
-    Features(size_t rows, size_t columns, bool quantized);
+    Features(size_t rows, size_t columns, Forms forms = {});
 
     size_t columns() const { return columns_; }
     size_t stride() const { return stride_; }
     float* row(size_t index) { return values_.data() + index * stride_; }
     const float* row(size_t index) const { return values_.data() + index * stride_; }
-    bool quantized() const { return quantized_; }
-    const QuantizedRows& quantized_rows() const { return codes_.view(); }
+    /// Whether there are other forms to make.
+    bool has_forms() const { return forms_ != Forms{}; }
+    /// Blocks of 32 columns; the last may be a part of one.
+    size_t blocks() const { return (columns_ + kBlock - 1) / kBlock; }
+    /// Makes them of `count` blocks of a row. Rows may be made by several threads.
+    void make_forms(const Kernels& kernels, size_t row, size_t block, size_t count);
+
+    const QuantizedRows& quantized() const { return codes_.view(); }
+    const BfloatRows& bfloats() const { return bfloats_.view(); }
     uint64_t bytes() const;
 
  private:
     size_t columns_ = 0, stride_ = 0;
-    bool quantized_ = false;
+    Forms forms_;
     LineVector<float> values_;
     QuantizedBuffer codes_;
-};
-
-/// A weight matrix of a layer.
-struct Linear {
-    PackedMatrix weight;
-    size_t outputs() const { return weight.rows(); }
+    BfloatBuffer bfloats_;
 };
 
 /// Rotary frequencies of a model: the angle of pair i at position p is p * frequency[i].
@@ -68,7 +76,7 @@ class Workspace {
         uint32_t rows_max = 0, outputs_max = 0, threads = 1;
         uint32_t tokens_max = 0;  // of a sequence
     };
-    Workspace(const ModelConfig& config, const Dimensions& dimensions);
+    Workspace(const ModelConfig& config, const FormsRead& read, const Dimensions& dimensions);
 
     Features hidden, normed, qkv, attended, gated, last, logits;
     Features stopped;                        // `hidden` of the rows that stopped between two layers

@@ -15,6 +15,23 @@ namespace dunlin {
 
 class Workspace;
 
+/// In which forms beside floats some rows of activations are read by matrices.
+struct Forms {
+    bool quantized = false, bfloats = false;
+
+    /// What a matrix reads that is stored so.
+    void add(const PackedFormat& format) {
+        quantized |= format.quantized();
+        bfloats |= format.codes == PackedFormat::Codes::BF16;
+    }
+    bool operator==(const Forms&) const = default;
+};
+
+/// The same of the rows in a workspace, over all layers.
+struct FormsRead {
+    Forms normed, attended, gated, last;
+};
+
 /// A loaded model: pure computing, no requests. A file in arch/ composes one from the layers in
 /// layers.h.
 class Model {
@@ -23,6 +40,7 @@ class Model {
 
     virtual const ModelConfig& config() const = 0;
     virtual uint64_t weight_bytes() const = 0;
+    virtual const FormsRead& forms_read() const = 0;
 
     /// Runs on every worker of a team together. Stores the rows' keys and values in `kv` and leaves
     /// the logits of batch.output_rows in the workspace, vocab_size each.

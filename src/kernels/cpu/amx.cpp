@@ -20,6 +20,8 @@
 namespace dunlin {
 namespace {
 
+using V = Avx512Bf16;  // all processors with tiles have it
+
 constexpr size_t kChunkRows = kRowsAtOnce, kChunkBlocks = 32;
 constexpr size_t kBytesOfBlock = kBlock * kPanelRows;
 
@@ -86,7 +88,6 @@ using Products = int32_t[kAtOnce][kTileRows * kPanelRows];
 /// Adds a chunk to 16 rows' sums, piece by piece; kScales of them make a block.
 template <Shape4 S>
 class ChunkSum {
-    using V = Avx512;
     static constexpr auto kScales = static_cast<size_t>(S.scales);
 
  public:
@@ -181,7 +182,7 @@ void multiply_tile_rows(const PackedMatrix& matrix, size_t panel, const Quantize
         for (size_t t = 0; t < rows; t += kTileRows)
             ChunkSum<S>(format, chunk, x, row + t).add_to(sums + t * kPanelRows);
     }
-    finish_rows<Avx512, S>(matrix, matrix.panel(panel), x, row, rows, sums, out, out_stride, add);
+    finish_rows<V, S>(matrix, matrix.panel(panel), x, row, rows, sums, out, out_stride, add);
 }
 
 template <Shape4 S>
@@ -190,13 +191,13 @@ void multiply_tiles(const PackedMatrix& matrix, size_t panel, const QuantizedRow
     // Whole tiles of rows; what is before or behind goes to the other kernel.
     const size_t first = std::min(round_up(begin, kTileRows), end);
     const size_t whole = first + (end - first) / kTileRows * kTileRows;
-    multiply_shape<Avx512, S>(matrix, panel, x, begin, first, out, out_stride, add);
+    multiply_shape<V, S>(matrix, panel, x, begin, first, out, out_stride, add);
     if (S.scales == 2 && whole > first) _tile_loadconfig(&kShapesOfHalves);
     for (size_t row = first; row < whole; row += kChunkRows)
         multiply_tile_rows<S>(matrix, panel, x, row, std::min(kChunkRows, whole - row),
                               out + row * out_stride, out_stride, add);
     if (S.scales == 2 && whole > first) _tile_loadconfig(&kShapes);
-    multiply_shape<Avx512, S>(matrix, panel, x, whole, end, out, out_stride, add);
+    multiply_shape<V, S>(matrix, panel, x, whole, end, out, out_stride, add);
 }
 
 void multiply_quantized_amx(const PackedMatrix& matrix, size_t panel, const QuantizedRows& x,
@@ -222,7 +223,7 @@ void leave_amx(const ThreadState& before) {
 }  // namespace
 
 extern constinit const Kernels kAmxKernels = [] {
-    Kernels kernels = make_kernels<Avx512>(Isa::Amx);
+    Kernels kernels = make_kernels<V>(Isa::Amx);
     kernels.enter = enter_amx;
     kernels.leave = leave_amx;
     kernels.multiply_quantized = multiply_quantized_amx;

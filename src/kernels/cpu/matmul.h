@@ -240,18 +240,74 @@ void multiply_quantized(const PackedMatrix& matrix, size_t panel, const Quantize
     });
 }
 
-/// 16 plain numbers of column `column`, one of each row. Widening is exact.
+/// Adds to N rows' sums what `count` pairs of columns give: [16] words each of the weights, [row]
+/// [kBlockWords] of the activations.
+template <class V, bool Fresh, int N>
+[[gnu::always_inline]] inline void add_block_of_pairs(const uint32_t* weights, const uint32_t* x,
+                                                      size_t count, typename V::F (&sums)[N]) {
+    constexpr size_t kWords = BfloatRows::kBlockWords;
+    static_assert(kWords == kPanelRows);
+    // Where pairs are not multiplied as such, taking those of the activations apart is work too.
+    alignas(64) float odd[V::kAddsPairs ? 1 : N * kWords], even[V::kAddsPairs ? 1 : N * kWords];
+    if constexpr (!V::kAddsPairs)
+        for (size_t t = 0; t < N; ++t) {
+            const auto halves = V::load_pairs(x + t * kWords);
+            V::store(odd + t * kWords, halves.odd);
+            V::store(even + t * kWords, halves.even);
+        }
+    for (size_t p = 0; p < count; ++p, weights += kPanelRows) {
+        if constexpr (Fresh) __builtin_prefetch(weights + 512);
+        if constexpr (V::kAddsPairs) {
+            for (size_t t = 0; t < N; ++t)
+                sums[t] = V::add_pairs(sums[t], weights, x + t * kWords + p);
+        } else {
+            const auto w = V::load_pairs(weights);
+            for (size_t t = 0; t < N; ++t)
+                sums[t] = V::fma(w.even, V::all(even[t * kWords + p]),
+                                 V::fma(w.odd, V::all(odd[t * kWords + p]), sums[t]));
+        }
+    }
+}
+
+/// N rows, each from its sum to the output. Fresh: the panel comes from memory. REQUIRES: the rows
+/// are of one tile.
+template <class V, bool Fresh, int N>
+void multiply_pairs(const uint32_t* weights, const BfloatRows& x, size_t row, float* out,
+                    size_t out_stride, bool add) {
+    constexpr size_t kWords = BfloatRows::kBlockWords;
+    const size_t pairs = (x.columns + 1) / 2;
+    const uint32_t* of_block = x.pairs + x.at(row, 0);
+    typename V::F sums[N];
+    for (int t = 0; t < N; ++t) sums[t] = V::zero();
+    for (size_t first = 0; first < pairs; first += kWords) {
+        const size_t count = pairs - first < kWords ? pairs - first : kWords;
+        add_block_of_pairs<V, Fresh, N>(weights, of_block, count, sums);
+        weights += kWords * kPanelRows;
+        of_block += kTileRows * kWords;
+    }
+    for (int t = 0; t < N; ++t) finish<V>(out + static_cast<size_t>(t) * out_stride, sums[t], add);
+}
+
+template <class V>
+void multiply_bfloats(const PackedMatrix& matrix, size_t panel, const BfloatRows& x, size_t begin,
+                      size_t end, float* out, size_t out_stride, bool add) {
+    const auto* weights = reinterpret_cast<const uint32_t*>(matrix.panel(panel));
+    in_tiles<V>(begin, end, [&]<int N>(size_t row) {
+        float* to = out + row * out_stride;
+        if (row == begin)
+            multiply_pairs<V, true, N>(weights, x, row, to, out_stride, add);
+        else
+            multiply_pairs<V, false, N>(weights, x, row, to, out_stride, add);
+    });
+}
+
+/// 16 numbers of column `column`, one of each row. Widening is exact.
 template <class V, PackedFormat::Codes C>
 typename V::F load_numbers(const std::byte* panel, size_t column) {
-    if constexpr (C == PackedFormat::Codes::F32) {
+    if constexpr (C == PackedFormat::Codes::F32)
         return V::load(reinterpret_cast<const float*>(panel) + column * kPanelRows);
-    } else {
-        const auto* halves = reinterpret_cast<const uint16_t*>(panel) + column * kPanelRows;
-        if constexpr (C == PackedFormat::Codes::F16)
-            return V::load_half(halves);
-        else
-            return V::load_bfloat(halves);
-    }
+    else
+        return V::load_half(reinterpret_cast<const uint16_t*>(panel) + column * kPanelRows);
 }
 
 template <class V>
@@ -273,10 +329,8 @@ void multiply_plain(const PackedMatrix& matrix, size_t panel, const float* x, si
     };
     if (matrix.format().codes == F32)
         run.template operator()<F32>();
-    else if (matrix.format().codes == F16)
-        run.template operator()<F16>();
     else
-        run.template operator()<BF16>();
+        run.template operator()<F16>();
 }
 
 }  // namespace dunlin

@@ -95,6 +95,17 @@ void quantize(const float* x, size_t row, size_t block, size_t count, const Quan
 }
 
 template <class V>
+void round_to_bfloats(const float* x, size_t row, size_t block, size_t count,
+                      const BfloatRows& out) {
+    const size_t begin = block * kBlock;
+    const size_t end =
+        (block + count) * kBlock < out.columns ? (block + count) * kBlock : out.columns;
+    for (size_t c = begin; c < end; c += 16)
+        V::store_bfloats(out.pairs + out.at(row, c / kBlock) + c % kBlock / 2,
+                         load_up_to<V>(x + (c - begin), end - c));
+}
+
+template <class V>
 void silu_mul(const float* gate, const float* up, size_t n, float* out) {
     const auto one = V::all(1.0F);
     for (size_t i = 0; i < n; i += 16) {

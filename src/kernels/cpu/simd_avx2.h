@@ -5,6 +5,7 @@
 
 #include <immintrin.h>
 
+#include "kernels/bfloat_rows.h"
 #include "kernels/cpu/sum_bytes.h"
 
 namespace dunlin {
@@ -37,10 +38,6 @@ struct Avx2Lanes {
             return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
         };
         return {eight(p), eight(p + 8)};
-    }
-    static F load_bfloat(const uint16_t* p) {
-        const auto* at = reinterpret_cast<const __m128i*>(p);
-        return {upper(_mm_loadu_si128(at)), upper(_mm_loadu_si128(at + 1))};
     }
     static void store_half(uint16_t* p, F a) {
         auto* at = reinterpret_cast<__m128i*>(p);
@@ -117,6 +114,20 @@ struct Avx2Lanes {
         return equal(p) | uint64_t{equal(p + 32)} << 32;
     }
     static int32_t sum_bytes(const int8_t* p) { return sum_16_bytes<Avx2Lanes>(p); }
+
+    static void store_bfloats(uint32_t* p, F a) {
+        const __m256i both = _mm256_packus_epi32(bfloats(a.lo), bfloats(a.hi));
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permute4x64_epi64(both, 0xd8));
+    }
+    static constexpr bool kAddsPairs = false;
+    struct Halves {
+        F odd, even;
+    };
+    static Halves load_pairs(const uint32_t* p) {
+        const auto lo = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+        const auto hi = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 8));
+        return {{odd(lo), odd(hi)}, {even(lo), even(hi)}};
+    }
 
     struct I {
         __m256i lo, hi;
@@ -221,8 +232,22 @@ struct Avx2Lanes {
  private:
     static __m256i ints(__m256 a) { return _mm256_castps_si256(a); }
     static __m256 floats(__m256i a) { return _mm256_castsi256_ps(a); }
-    static __m256 upper(__m128i halves) {
-        return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
+    static __m256 odd(__m256i pairs) {
+        return floats(_mm256_and_si256(pairs, _mm256_set1_epi32(-65536)));
+    }
+    static __m256 even(__m256i pairs) { return floats(_mm256_slli_epi32(pairs, 16)); }
+    /// Rounded to BF16, each in the lower half of a word.
+    static __m256i bfloats(__m256 a) {
+        const __m256i bits = ints(a), high = _mm256_srli_epi32(bits, 16);
+        const __m256i is_odd = _mm256_and_si256(high, _mm256_set1_epi32(1));
+        const __m256i nearest = _mm256_srli_epi32(
+            _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), is_odd), 16);
+        const __m256i nan = _mm256_or_si256(high, _mm256_set1_epi32(0x40));
+        const __m256 size = _mm256_andnot_ps(_mm256_set1_ps(-0.0F), a);
+        const __m256 small = _mm256_cmp_ps(size, _mm256_set1_ps(kLeastBfloat), _CMP_LT_OQ);
+        const __m256 result =
+            _mm256_blendv_ps(floats(nearest), floats(nan), _mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+        return ints(_mm256_andnot_ps(small, result));
     }
     static __m256i load_int(const uint8_t* p) {
         return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));

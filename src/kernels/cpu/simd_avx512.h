@@ -1,16 +1,21 @@
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
 #include <immintrin.h>
 
+#include "kernels/bfloat_rows.h"
 #include "kernels/cpu/sum_bytes.h"
 
 namespace dunlin {
 
-/// 16 floats in one register, and VNNI's byte products. See simd_portable.h for the meanings.
-struct Avx512 {
+/// 16 floats in one register, and VNNI's byte products. See simd_portable.h for the meanings. With
+/// kBf16, pairs of BF16 are multiplied by one instruction (AVX512-BF16, which newer processors
+/// have).
+template <bool kBf16>
+struct Avx512Lanes {
     using F = __m512;
     static constexpr int kTokens = 8;
     static constexpr int kStrips = 4;
@@ -25,10 +30,6 @@ struct Avx512 {
     static F load_bytes(const int8_t* p) {
         const auto bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
         return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
-    }
-    static F load_bfloat(const uint16_t* p) {
-        const auto halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-        return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
     }
     static void store_half(uint16_t* p, F a) {
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
@@ -81,7 +82,35 @@ struct Avx512 {
         return _mm512_cmpeq_epi8_mask(_mm512_loadu_si512(p),
                                       _mm512_set1_epi8(static_cast<char>(value)));
     }
-    static int32_t sum_bytes(const int8_t* p) { return sum_16_bytes<Avx512>(p); }
+    static int32_t sum_bytes(const int8_t* p) { return sum_16_bytes<Avx512Lanes>(p); }
+
+    static void store_bfloats(uint32_t* p, F a) {
+        const __m512i bits = _mm512_castps_si512(a), high = _mm512_srli_epi32(bits, 16);
+        const __m512i is_odd = _mm512_and_si512(high, _mm512_set1_epi32(1));
+        const __m512i nearest = _mm512_srli_epi32(
+            _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), is_odd), 16);
+        const __m512i result = _mm512_mask_or_epi32(nearest, _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q),
+                                                    high, _mm512_set1_epi32(0x40));
+        const __mmask16 large =
+            _mm512_cmp_ps_mask(_mm512_abs_ps(a), _mm512_set1_ps(kLeastBfloat), _CMP_NLT_UQ);
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
+                            _mm512_maskz_cvtepi32_epi16(large, result));
+    }
+    static constexpr bool kAddsPairs = kBf16;
+    static F add_pairs(F sum, const uint32_t* w, const uint32_t* x)
+        requires kBf16
+    {
+        return _mm512_dpbf16_ps(sum, std::bit_cast<__m512bh>(_mm512_loadu_si512(w)),
+                                std::bit_cast<__m512bh>(_mm512_set1_epi32(static_cast<int>(*x))));
+    }
+    struct Halves {
+        F odd, even;
+    };
+    static Halves load_pairs(const uint32_t* p) {
+        const __m512i pairs = _mm512_loadu_si512(p);
+        return {_mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(-65536))),
+                _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16))};
+    }
 
     using I = __m512i;
     static I all_int(int32_t x) { return _mm512_set1_epi32(x); }
@@ -131,5 +160,8 @@ struct Avx512 {
         return _mm512_castps_si512(_mm512_set1_ps(*reinterpret_cast<const float*>(p)));
     }
 };
+
+using Avx512 = Avx512Lanes<false>;
+using Avx512Bf16 = Avx512Lanes<true>;
 
 }  // namespace dunlin

@@ -5,6 +5,8 @@
 
 #include <arm_neon.h>
 
+#include "kernels/bfloat_rows.h"
+
 namespace dunlin {
 
 /// 16 floats in four registers. See simd_portable.h for what each operation means. With kDot,
@@ -38,10 +40,6 @@ struct NeonLanes {
             const int16x8_t w = words[i / 2];
             return vcvtq_f32_s32(i % 2 == 0 ? vmovl_s16(vget_low_s16(w)) : vmovl_high_s16(w));
         });
-    }
-    static F load_bfloat(const uint16_t* p) {
-        return each(
-            [&](int i) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p + 4 * i), 16)); });
     }
     static void store_half(uint16_t* p, F a) {
         for (int i = 0; i < 4; ++i) vst1_u16(p + 4 * i, vreinterpret_u16_f16(vcvt_f16_f32(a.q[i])));
@@ -141,6 +139,31 @@ struct NeonLanes {
         return vgetq_lane_u64(vreinterpretq_u64_u8(vpaddq_u8(fours, fours)), 0);
     }
     static int32_t sum_bytes(const int8_t* p) { return vaddlvq_s8(vld1q_s8(p)); }
+
+    static void store_bfloats(uint32_t* p, F a) {
+        for (int i = 0; i < 4; ++i) {
+            const uint32x4_t bits = vreinterpretq_u32_f32(a.q[i]);
+            const uint32x4_t is_odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
+            const uint32x4_t nearest = vaddq_u32(vaddq_u32(bits, vdupq_n_u32(0x7fff)), is_odd);
+            const uint32x4_t nan = vorrq_u32(bits, vdupq_n_u32(0x400000));
+            const uint32x4_t result = vbslq_u32(vceqq_f32(a.q[i], a.q[i]), nearest, nan);
+            const uint32x4_t small = vcltq_f32(vabsq_f32(a.q[i]), vdupq_n_f32(kLeastBfloat));
+            vst1_u32(p + 2 * i, vreinterpret_u32_u16(vshrn_n_u32(vbicq_u32(result, small), 16)));
+        }
+    }
+    static constexpr bool kAddsPairs = false;
+    struct Halves {
+        F odd, even;
+    };
+    static Halves load_pairs(const uint32_t* p) {
+        const uint32x4_t upper = vdupq_n_u32(0xffff0000);
+        return {each([&](int i) {
+                    return vreinterpretq_f32_u32(vandq_u32(vld1q_u32(p + 4 * i), upper));
+                }),
+                each([&](int i) {
+                    return vreinterpretq_f32_u32(vshlq_n_u32(vld1q_u32(p + 4 * i), 16));
+                })};
+    }
 
     struct I {
         int32x4_t q[4];

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/bfloat_rows.h"
 #include "tensor/half.h"
 
 namespace dunlin {
@@ -35,9 +36,6 @@ struct Portable {
     /// 16 signed bytes.
     static F load_bytes(const int8_t* p) {
         return each([&](int i) { return static_cast<float>(p[i]); });
-    }
-    static F load_bfloat(const uint16_t* p) {
-        return each([&](int i) { return bfloat_to_float(p[i]); });
     }
     static void store_half(uint16_t* p, const F& a) {
         for (int i = 0; i < 16; ++i) p[i] = float_to_half(a.v[i]);
@@ -119,6 +117,25 @@ struct Portable {
         int32_t sum = 0;
         for (int i = 0; i < 16; ++i) sum += p[i];
         return sum;
+    }
+
+    /// 16 numbers rounded to BF16 as BfloatRows keeps them, two in a word.
+    static void store_bfloats(uint32_t* p, const F& a) {
+        const auto rounded = [](float x) -> uint32_t {
+            return std::fabs(x) < kLeastBfloat ? 0 : float_to_bfloat(x);
+        };
+        for (int i = 0; i < 8; ++i) p[i] = rounded(a.v[2 * i]) | rounded(a.v[2 * i + 1]) << 16;
+    }
+    /// Whether one instruction adds the products of pairs of BF16: then there is add_pairs(sum, w,
+    /// x), which adds those of 16 words at `w` with the one at `x`, first of the odd columns.
+    static constexpr bool kAddsPairs = false;
+    /// The upper and the lower halves of 16 words, as numbers.
+    struct Halves {
+        F odd, even;
+    };
+    static Halves load_pairs(const uint32_t* p) {
+        return {each([&](int i) { return std::bit_cast<float>(p[i] & 0xffff0000U); }),
+                each([&](int i) { return std::bit_cast<float>(p[i] << 16); })};
     }
 
     struct I {

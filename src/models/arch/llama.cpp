@@ -38,10 +38,19 @@ class Llama final : public Model {
         if (!c.tie_word_embeddings)
             lm_head_ = load.linear("output.weight", c.hidden_size, c.vocab_size);
         weight_bytes_ = load.bytes();
+        for (const Layer& layer : layers_) {
+            for (const Linear* one :
+                 {&layer.q_proj, &layer.k_proj, &layer.v_proj, &layer.gate_proj, &layer.up_proj})
+                forms_read_.normed.add(one->weight.format());
+            forms_read_.attended.add(layer.o_proj.weight.format());
+            forms_read_.gated.add(layer.down_proj.weight.format());
+        }
+        forms_read_.last.add(head().weight.format());
     }
 
     const ModelConfig& config() const override { return config_; }
     uint64_t weight_bytes() const override { return weight_bytes_; }
+    const FormsRead& forms_read() const override { return forms_read_; }
 
     void forward(Worker& worker, const ForwardBatch& batch, KvStore& kv,
                  Workspace& space) const override {
@@ -63,12 +72,14 @@ class Llama final : public Model {
         pass.batch = batch;
         keep_stopped(pass, config_.num_hidden_layers);
         if (batch.output_rows.empty()) return;
-        const Linear* const head[] = {config_.tie_word_embeddings ? &embed_tokens_ : &lm_head_};
+        const Linear* const matrices[] = {&head()};
         rms_norm_outputs(pass, space.hidden, norm_, space.last);
-        linear(pass, batch.output_rows.size(), space.last, head, space.logits);
+        linear(pass, batch.output_rows.size(), space.last, matrices, space.logits);
     }
 
  private:
+    const Linear& head() const { return config_.tie_word_embeddings ? embed_tokens_ : lm_head_; }
+
     const ModelConfig config_;
     const Kernels& kernels_;
     const Rotary rotary_;
@@ -76,6 +87,7 @@ class Llama final : public Model {
     std::vector<Layer> layers_;
     std::vector<float> norm_;
     uint64_t weight_bytes_ = 0;
+    FormsRead forms_read_;
 };
 
 }  // namespace

@@ -28,7 +28,7 @@ struct Case {
 constexpr Case kCases[] = {
     {DType::F32, KvType::F16, 40, 0x9ad2793835c9314e},
     {DType::F16, KvType::F16, 40, 0xb5ef7743671bb7ad},
-    {DType::BF16, KvType::F16, 40, 0xf8d835d82270d2b4},
+    {DType::BF16, KvType::F16, 40, 0xcb64cf2c62c64b3a},
     {DType::Q4_0, KvType::F16, 40, 0x967c4181db8b5e7d},
     {DType::Q4_1, KvType::F16, 40, 0xf61304857e42dda3},
     {DType::Q5_0, KvType::F16, 40, 0x7d871eaad241c1c2},

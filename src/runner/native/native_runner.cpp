@@ -19,7 +19,7 @@ namespace dunlin {
 namespace {
 
 /// Names the arithmetic: it changes whenever a kernel change could change a bit of any result.
-constexpr uint64_t kArithmetic = 3;
+constexpr uint64_t kArithmetic = 4;
 /// The same for how keys and values are kept.
 constexpr uint64_t arithmetic_of(KvType type) {
     return kArithmetic + (static_cast<uint64_t>(type) << 32);
@@ -44,10 +44,11 @@ class NativeRunner final : public Runner {
           model_(std::move(model)),
           kv_(std::move(kv)),
           sequences_(paged, [this](BlockId from, BlockId to, uint32_t) { kv_.copy(from, to); }),
-          workspace_(model_->config(), {.rows_max = capabilities.step_tokens_max,
-                                        .outputs_max = capabilities.step_outputs_max,
-                                        .threads = team_->size(),
-                                        .tokens_max = capabilities.sequence_tokens_max}) {
+          workspace_(model_->config(), model_->forms_read(),
+                     {.rows_max = capabilities.step_tokens_max,
+                      .outputs_max = capabilities.step_outputs_max,
+                      .threads = team_->size(),
+                      .tokens_max = capabilities.sequence_tokens_max}) {
         note_memory();
     }
 
