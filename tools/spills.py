@@ -11,10 +11,10 @@ import re
 import subprocess
 import sys
 
-KERNELS = re.compile(r"multiply_(rows|shape|plain)|in_tiles|in_runs|_strips")
+KERNELS = re.compile(r"multiply_(rows|shape|plain|pairs|bfloats)|in_tiles|in_runs|_strips")
 SELDOM = 8
 # Of x86 and of ARM.
-WORKS = re.compile(r"\b(vpmaddubsw|vpdpbusd|vfmadd\w+ps|sdot|smlal2?|fmla)\b")
+WORKS = re.compile(r"\b(vpmaddubsw|vpdpbusd|vdpbf16ps|vfmadd\w+ps|sdot|smlal2?|fmla)\b")
 STACK = re.compile(r"-?(0x[0-9a-f]+)?\(%rsp\)|\[sp\b")
 VECTOR = re.compile(r"%[xyz]mm|\bq[0-9]+\b")
 JUMP = re.compile(r"\b(?:j\w+|b(?:\.\w+)?|cbn?z\s+\w+,|tbn?z\s+\w+,\s*#\S+,)\s+(?:0x)?([0-9a-f]+)\b")

@@ -76,7 +76,7 @@ struct Kernels {
                            size_t x_stride, size_t row_begin, size_t row_end, float* out,
                            size_t out_stride, bool add);
 
-    /// out[i] = gate[i] / (1 + exp(-gate[i])) * up[i]
+    /// out[i] = gate[i] / (1 + exp(-gate[i])) * up[i]; `out` may be `gate`.
     void (*silu_mul)(const float* gate, const float* up, size_t n, float* out);
 
     /// Softmax attention over spans of kSpanKeys keys at fixed positions, each finished on its own

@@ -111,12 +111,13 @@ size_t group_columns(const ModelConfig& c) {
 
 /// Makes the other forms of what the unit's queries gave, where that is whole blocks.
 void make_forms_of_unit(Pass& pass, const Unit& unit) {
+    Features& out = pass.space.attended;
     const size_t columns = group_columns(pass.config);
     if (columns % kBlock != 0) return;
     for (size_t row = unit.sequence->first_row + unit.begin;
          row < unit.sequence->first_row + unit.end; ++row)
-        pass.space.attended.make_forms(pass.kernels, row, unit.head * columns / kBlock,
-                                       columns / kBlock);
+        out.make_forms(pass.kernels, out.row(row) + unit.head * columns, row,
+                       unit.head * columns / kBlock, columns / kBlock);
 }
 
 uint32_t pieces_of(const ForwardBatch::Sequence& s) {
@@ -238,9 +239,10 @@ void attention(Pass& pass, uint32_t layer, const Rotary& rotary) {
         }
     });
     Features& out = pass.space.attended;
-    if (out.has_forms() && group_columns(c) % kBlock != 0)
-        pass.each_row(pass.rows(),
-                      [&](size_t row) { out.make_forms(pass.kernels, row, 0, out.blocks()); });
+    if ((out.forms().quantized || out.forms().bfloats) && group_columns(c) % kBlock != 0)
+        pass.each_row(pass.rows(), [&](size_t row) {
+            out.make_forms(pass.kernels, out.row(row), row, 0, out.blocks());
+        });
 }
 
 }  // namespace dunlin

@@ -31,12 +31,14 @@ class Features {
     size_t stride() const { return stride_; }
     float* row(size_t index) { return values_.data() + index * stride_; }
     const float* row(size_t index) const { return values_.data() + index * stride_; }
-    /// Whether there are other forms to make.
-    bool has_forms() const { return forms_ != Forms{}; }
+    /// What matrices read of them.
+    const Forms& forms() const { return forms_; }
     /// Blocks of 32 columns; the last may be a part of one.
     size_t blocks() const { return (columns_ + kBlock - 1) / kBlock; }
-    /// Makes them of `count` blocks of a row. Rows may be made by several threads.
-    void make_forms(const Kernels& kernels, size_t row, size_t block, size_t count);
+    /// Makes the other forms of `count` blocks of a row from their floats, which need not stand in
+    /// row(). Rows may be made by several threads.
+    void make_forms(const Kernels& kernels, const float* values, size_t row, size_t block,
+                    size_t count);
 
     const QuantizedRows& quantized() const { return codes_.view(); }
     const BfloatRows& bfloats() const { return bfloats_.view(); }

@@ -15,16 +15,17 @@ namespace dunlin {
 
 class Workspace;
 
-/// In which forms beside floats some rows of activations are read by matrices.
+/// In which forms some rows of activations are read by matrices.
 struct Forms {
-    bool quantized = false, bfloats = false;
+    bool floats = false, quantized = false, bfloats = false;
 
     /// What a matrix reads that is stored so.
     void add(const PackedFormat& format) {
+        const bool is_bfloat = format.codes == PackedFormat::Codes::BF16;
         quantized |= format.quantized();
-        bfloats |= format.codes == PackedFormat::Codes::BF16;
+        bfloats |= is_bfloat;
+        floats |= !format.quantized() && !is_bfloat;
     }
-    bool operator==(const Forms&) const = default;
 };
 
 /// The same of the rows in a workspace, over all layers.

@@ -69,7 +69,7 @@ Everything is checked before anything starts. All problems are told at once, one
 allowed, and the program ends with exit code 2. Unknown keys and unknown `DUNLIN_...__...` variables are problems too.
 A file has at most 1 MiB, and lines of at most 1,024 bytes.
 
-`DUNLIN_ISA` (`portable`, `avx2`, `avxvnni`, `avx512`, `amx`, `neon`, `neondot`) is for tests and comparisons: it picks the instruction set, and is no setting.
+`DUNLIN_ISA` (`portable`, `avx2`, `avxvnni`, `avx512`, `avx512bf16`, `amx`, `neon`, `neondot`) is for tests and comparisons: it picks the instruction set, and is no setting.
 )";
 
 constexpr std::string_view kDocumentModels = R"(

@@ -97,12 +97,13 @@ void quantize(const float* x, size_t row, size_t block, size_t count, const Quan
 template <class V>
 void round_to_bfloats(const float* x, size_t row, size_t block, size_t count,
                       const BfloatRows& out) {
-    const size_t begin = block * kBlock;
-    const size_t end =
-        (block + count) * kBlock < out.columns ? (block + count) * kBlock : out.columns;
-    for (size_t c = begin; c < end; c += 16)
-        V::store_bfloats(out.pairs + out.at(row, c / kBlock) + c % kBlock / 2,
-                         load_up_to<V>(x + (c - begin), end - c));
+    uint32_t* to = out.pairs + out.at(row, block);
+    for (size_t b = block; b < block + count; ++b, x += kBlock) {
+        const size_t left = out.columns - b * kBlock;
+        V::store_bfloats(to, load_up_to<V>(x, left));
+        if (left > 16) V::store_bfloats(to + 8, load_up_to<V>(x + 16, left - 16));
+        to += kTileRows * BfloatRows::kBlockWords;
+    }
 }
 
 template <class V>
