@@ -129,8 +129,7 @@ TEST_P(Bfloats, ProductsOfNumbersOfAnySize) {
     }
 }
 
-/// Powers of two on both sides of the least that is kept: a product of two is 2^-112, sums cancel,
-/// and nothing becomes zero on one machine alone.
+/// Powers of two on both sides of the least that is kept.
 TEST_P(Bfloats, TinyNumbersAreZerosEverywhere) {
     const std::vector<float> sizes = {0x1p-149F,       0x1p-126F, 0x1p-127F,       0x1p-63F,
                                       0x1.fffffep-57F, 0x1p-56F,  0x1.010002p-56F, 0x1p-55F};
@@ -145,6 +144,15 @@ TEST_P(Bfloats, TinyNumbersAreZerosEverywhere) {
         check(weights, x, weights.size(), 1, false);
         check(weights, x, 1, 1, false);
     }
+}
+
+/// The least sum that can be left of two products: (1 + u)^2 - (1 + 2u) times the least square,
+/// where u is the last bit of a number. It is the least normal number.
+TEST_P(Bfloats, WhatIsLeftOfTinyProductsIsNormal) {
+    const float least = kLeastBfloat, next = least * 0x1.02p0F, second = least * 0x1.04p0F;
+    const std::vector<uint16_t> weights = {float_to_bfloat(-second), float_to_bfloat(next)};
+    check(weights, {least, next}, 2, 1, false);
+    EXPECT_EQ(std::fma(next, next, -second * least), std::numeric_limits<float>::min());
 }
 
 TEST_P(Bfloats, ActivationsAreRoundedToTheNearest) {
