@@ -65,7 +65,8 @@ int main(int argc, char** argv) {
         auto model = load_model({config, weights, kernels_for(isa), team});
         if (!model) return std::fprintf(stderr, "%s\n", model.error().message.c_str()), 1;
         auto kv = KvStore::allocate({.layers = 30, .heads = 3, .head_dim = 64, .blocks = 64});
-        Workspace space(config, {.rows_max = 512, .outputs_max = 64, .threads = threads});
+        Workspace space(config, (*model)->forms_read(),
+                        {.rows_max = 512, .outputs_max = 64, .threads = threads});
         std::vector<BlockId> blocks(64);
         for (uint32_t i = 0; i < 64; ++i) blocks[i] = i;
 
