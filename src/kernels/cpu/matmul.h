@@ -242,7 +242,7 @@ void multiply_quantized(const PackedMatrix& matrix, size_t panel, const Quantize
 
 /// Adds to N rows' sums what `count` pairs of columns give: [16] words each of the weights, [row]
 /// [kBlockWords] of the activations.
-template <class V, bool Fresh, int N>
+template <class V, int N>
 [[gnu::always_inline]] inline void add_block_of_pairs(const uint32_t* weights, const uint32_t* x,
                                                       size_t count, typename V::F (&sums)[N]) {
     constexpr size_t kWords = BfloatRows::kBlockWords;
@@ -256,7 +256,6 @@ template <class V, bool Fresh, int N>
             V::store(even + t * kWords, halves.even);
         }
     for (size_t p = 0; p < count; ++p, weights += kPanelRows) {
-        if constexpr (Fresh) __builtin_prefetch(weights + 512);
         if constexpr (V::kAddsPairs) {
             for (size_t t = 0; t < N; ++t)
                 sums[t] = V::add_pairs(sums[t], weights, x + t * kWords + p);
@@ -269,9 +268,9 @@ template <class V, bool Fresh, int N>
     }
 }
 
-/// N rows, each from its sum to the output. Fresh: the panel comes from memory. REQUIRES: the rows
-/// are of one tile.
-template <class V, bool Fresh, int N>
+/// N rows, each from its sum to the output. Processors fetch one stream ahead by themselves, and
+/// asking for it as well was slower. REQUIRES: the rows are of one tile.
+template <class V, int N>
 void multiply_pairs(const uint32_t* weights, const BfloatRows& x, size_t row, float* out,
                     size_t out_stride, bool add) {
     constexpr size_t kWords = BfloatRows::kBlockWords;
@@ -281,7 +280,7 @@ void multiply_pairs(const uint32_t* weights, const BfloatRows& x, size_t row, fl
     for (int t = 0; t < N; ++t) sums[t] = V::zero();
     for (size_t first = 0; first < pairs; first += kWords) {
         const size_t count = pairs - first < kWords ? pairs - first : kWords;
-        add_block_of_pairs<V, Fresh, N>(weights, of_block, count, sums);
+        add_block_of_pairs<V, N>(weights, of_block, count, sums);
         weights += kWords * kPanelRows;
         of_block += kTileRows * kWords;
     }
@@ -293,11 +292,7 @@ void multiply_bfloats(const PackedMatrix& matrix, size_t panel, const BfloatRows
                       size_t end, float* out, size_t out_stride, bool add) {
     const auto* weights = reinterpret_cast<const uint32_t*>(matrix.panel(panel));
     in_tiles<V>(begin, end, [&]<int N>(size_t row) {
-        float* to = out + row * out_stride;
-        if (row == begin)
-            multiply_pairs<V, true, N>(weights, x, row, to, out_stride, add);
-        else
-            multiply_pairs<V, false, N>(weights, x, row, to, out_stride, add);
+        multiply_pairs<V, N>(weights, x, row, out + row * out_stride, out_stride, add);
     });
 }
 
