@@ -45,7 +45,7 @@ Expected<std::shared_ptr<std::byte>> PageArena::take(size_t bytes) {
         if (!chunk) return chunk;
         chunk_ = std::move(*chunk), used_ = 0, size_ = wanted;
     }
-    const std::shared_ptr<std::byte> taken(chunk_, chunk_.get() + used_);
+    std::shared_ptr<std::byte> taken(chunk_, chunk_.get() + used_);
     used_ += piece;
     return taken;
 }
