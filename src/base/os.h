@@ -14,8 +14,9 @@ namespace dunlin {
 /// where the system does not tell.
 uint64_t usable_memory_bytes();
 
-/// How many threads can compute at the same time, at least 1: the machine's cores, or less where
-/// the process may not use all of them or its container has less processor time.
+/// How many threads can compute at the same time, at least 1: the machine's cores, each once
+/// whatever threads it has (see cores.h), or less where the process may not use all of them or its
+/// container has less processor time.
 uint32_t usable_cores();
 
 /// What the process uses; 0 where the system does not tell.

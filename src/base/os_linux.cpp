@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <mutex>
+#include <vector>
 
 #include <fcntl.h>
 #include <sched.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/cgroup.h"
+#include "base/cores.h"
 #include "base/last_words.h"
 #include "base/os.h"
 
@@ -38,7 +40,11 @@ uint64_t usable_memory_bytes() {
 uint32_t usable_cores() {
     cpu_set_t set;
     const bool known = sched_getaffinity(0, sizeof set, &set) == 0;
-    const auto cores = static_cast<double>(known ? CPU_COUNT(&set) : sysconf(_SC_NPROCESSORS_ONLN));
+    std::vector<uint32_t> processors;
+    const auto all = static_cast<uint32_t>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
+    for (uint32_t i = 0; i < (known ? uint32_t{CPU_SETSIZE} : all); ++i)
+        if (!known || CPU_ISSET(i, &set)) processors.push_back(i);
+    const auto cores = static_cast<double>(count_cores(processors));
     const double limit = read_cgroup_limits().cores;
     // Rounded down: a thread that waits for its share of time holds up all others.
     return static_cast<uint32_t>(std::max(1.0, limit == 0 ? cores : std::min(cores, limit)));

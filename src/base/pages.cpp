@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <fstream>
 #include <string>
 
 #include <sys/mman.h>
@@ -33,6 +34,12 @@ Expected<std::shared_ptr<std::byte>> map_pages(size_t bytes) {
 #endif
     return std::shared_ptr<std::byte>(begin,
                                       [data, size = *room](std::byte*) { munmap(data, size); });
+}
+
+bool has_large_pages(const std::string& setting) {
+    std::ifstream file(setting);
+    std::string chosen;
+    return std::getline(file, chosen) && chosen.find("[never]") == std::string::npos;
 }
 
 Expected<std::shared_ptr<std::byte>> PageArena::take(size_t bytes) {

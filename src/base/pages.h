@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <string>
 
 #include "base/error.h"
 
@@ -11,6 +12,10 @@ namespace dunlin {
 /// system has them: a processor that streams through small ones spends up to half of its time on
 /// finding them. Zeros at first; aligned to a large page. Errors: OutOfMemory. [any thread]
 Expected<std::shared_ptr<std::byte>> map_pages(size_t bytes);
+
+/// Whether the system has them for who asks, by Linux' setting "always [madvise] never" in
+/// `setting`.
+bool has_large_pages(const std::string& setting = "/sys/kernel/mm/transparent_hugepage/enabled");
 
 /// Pieces of such memory, side by side, so that small ones share large pages. A piece lives as long
 /// as its pointer, and keeps its neighbours' memory with it. [one thread]

@@ -2,10 +2,14 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <filesystem>
+#include <fstream>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "base/line_vector.h"
 
@@ -27,6 +31,19 @@ TEST(Pages, MoreThanThereIsIsAnError) {
         EXPECT_EQ(pages.error().code, Code::OutOfMemory);
         EXPECT_FALSE(PageArena().take(bytes));
     }
+}
+
+TEST(Pages, WhetherThereAreLargeOnesIsTheSystemsSetting) {
+    const std::string path = testing::TempDir() + "pages" + std::to_string(getpid());
+    for (const auto& [text, expected] : {std::pair("always [madvise] never\n", true),
+                                         {"[always] madvise never\n", true},
+                                         {"always madvise [never]\n", false},
+                                         {"", false}}) {
+        std::ofstream(path) << text;
+        EXPECT_EQ(has_large_pages(path), expected) << text;
+    }
+    std::filesystem::remove(path);
+    EXPECT_FALSE(has_large_pages(path));
 }
 
 TEST(PageArena, PiecesStandSideBySideAndLiveAsLongAsTheirPointers) {

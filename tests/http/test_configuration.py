@@ -307,6 +307,7 @@ def test_doctor_tells_what_would_compute_the_model(tmp_path):
     assert told["able"] and told["model"]["engine"] == "native" and told["model"]["device"] == "cpu"
     assert told["model"]["why"] and told["model"]["problem"] is None
     assert told["model"]["file_bytes"] == TINY.stat().st_size and told["cores"] >= 1
+    assert isinstance(told["large_pages"], bool)
     assert told["instruction_set_in_use"] in told["instruction_sets"] and told["memory_bytes"] > 0
     assert told["engines"][0] == "native" and run("--version")[1].split()[1] == told["version"]
     assert all(one["name"] and one["kind"] and one["description"] for one in told["devices"])

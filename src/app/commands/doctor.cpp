@@ -16,6 +16,7 @@
 #include "app/session_data.h"
 #include "base/log.h"
 #include "base/os.h"
+#include "base/pages.h"
 #include "json/json.h"
 #include "kernels/isa.h"
 #include "runner/llamacpp/architectures.h"
@@ -38,6 +39,7 @@ struct ModelFinding : Finding {
 struct Report {
     EngineStock stock;
     uint32_t cores = 0;
+    bool large_pages = false;
     ModelFinding model;
     Finding data;
     bool able() const { return model.problem.empty() && data.problem.empty(); }
@@ -89,6 +91,7 @@ Report examine(const Settings& settings, const ModelEntry& entry) {
     Report report;
     report.stock = engine_stock({});
     report.cores = usable_cores();
+    report.large_pages = has_large_pages();
     report.model = examine_model(entry, settings, report);
     report.data = examine_data(settings);
     return report;
@@ -108,6 +111,10 @@ void print_text(const Report& report) {
                         ? ""
                         : " but for DUNLIN_ISA: " + std::string(to_string(chosen_isa()))));
     print_line("cores", std::to_string(report.cores));
+    print_line("large pages", report.large_pages
+                                  ? "yes"
+                                  : "no: weights are read more slowly; echo madvise > "
+                                    "/sys/kernel/mm/transparent_hugepage/enabled");
     print_line("memory",
                report.stock.memory_bytes == 0 ? "unknown" : in_gib(report.stock.memory_bytes));
     print_line("engines", report.stock.has_llamacpp
@@ -152,6 +159,7 @@ void print_json(const Report& report) {
         {"instruction_sets", std::move(sets)},
         {"instruction_set_in_use", to_string(chosen_isa())},
         {"cores", report.cores},
+        {"large_pages", report.large_pages},
         {"memory_bytes", report.stock.memory_bytes},
         {"engines", std::move(engines)},
         {"architectures",

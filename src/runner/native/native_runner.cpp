@@ -85,14 +85,19 @@ class NativeRunner final : public Runner {
         const auto begin = std::chrono::steady_clock::now();
         const Parts layers = batch.spans.back().parts;
         const ForwardBatch forward{tokens_, rows_of_, output_rows_, {layers.begin, layers.end}};
-        team_->run([&](Worker& worker) { model_->forward(worker, forward, kv_, workspace_); });
+        for (size_t i = 0; i < outputs_.size(); ++i)
+            outputs_[i].logits = {workspace_.logits.row(i), capabilities_.vocabulary};
+        team_->run([&](Worker& worker) {
+            model_->forward(worker, forward, kv_, workspace_);
+            worker.barrier();
+            worker.share(outputs_.size(), 1, [&](size_t first, size_t last) {
+                for (size_t i = first; i < last; ++i)
+                    outputs_[i].finite = all_finite(outputs_[i].logits);
+            });
+        });
         kept_.note(batch, capabilities_);
         for (const Span& span : batch.spans)
             if (is_finished(span, capabilities_)) sequences_.append(span.seq, span.tokens);
-        for (size_t i = 0; i < outputs_.size(); ++i) {
-            outputs_[i].logits = {workspace_.logits.row(i), capabilities_.vocabulary};
-            outputs_[i].finite = all_finite(outputs_[i].logits);
-        }
         const auto spent = std::chrono::steady_clock::now() - begin;
         compute_us_ = static_cast<uint64_t>(
             std::chrono::duration_cast<std::chrono::microseconds>(spent).count());
