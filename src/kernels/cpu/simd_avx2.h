@@ -20,6 +20,7 @@ struct Avx2Lanes {
     };
     static constexpr int kTokens = 4;
     static constexpr int kStrips = 1;
+    static constexpr bool kLineAtOnce = false;
 
     static F zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
     static F all(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }

@@ -19,6 +19,7 @@ struct Avx512Lanes {
     using F = __m512;
     static constexpr int kTokens = 8;
     static constexpr int kStrips = 4;
+    static constexpr bool kLineAtOnce = true;
 
     static F zero() { return _mm512_setzero_ps(); }
     static F all(float x) { return _mm512_set1_ps(x); }

@@ -19,6 +19,7 @@ struct NeonLanes {
     };
     static constexpr int kTokens = kDot ? 4 : 2;
     static constexpr int kStrips = 1;
+    static constexpr bool kLineAtOnce = false;
 
     static F zero() { return all(0.0F); }
     static F all(float x) {

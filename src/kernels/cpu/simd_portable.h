@@ -19,6 +19,7 @@ struct Portable {
     };
     static constexpr int kTokens = 4;  // activations that one pass over the weights serves
     static constexpr int kStrips = 1;  // of 16 keys, or 16 elements, that one pass of attention has
+    static constexpr bool kLineAtOnce = false;  // whether a register holds a cache line
 
     static F zero() { return {}; }
     static F all(float x) {
