@@ -15,7 +15,7 @@ namespace {
 
 constexpr size_t kLargePage = size_t{2} << 20;
 /// Addresses only: what is not used of it costs nothing.
-constexpr size_t kChunkBytes = size_t{256} << 20;
+constexpr size_t kChunkBytes = size_t{64} << 20;
 
 }  // namespace
 

@@ -25,6 +25,12 @@ void multiply(const Pass& pass, const Features& x, const Linear& matrix, size_t 
                                     stride, add);
 }
 
+/// A worker's panels of a matrix.
+PackedMatrix::Part part_of(const Pass& pass, const Linear& matrix, size_t part) {
+    CHECK(matrix.weight.parts() == pass.worker.size());
+    return matrix.weight.part(part);
+}
+
 void norm_row(const Pass& pass, const float* x, std::span<const float> weight, size_t row,
               Features& out) {
     pass.kernels.rms_norm(x, weight.data(), weight.size(), pass.config.rms_norm_eps, out.row(row));
@@ -165,14 +171,14 @@ void linear(Pass& pass, size_t rows, const Features& x, std::span<const Linear* 
             Features& out) {
     const auto panels_of = [&](size_t part) {
         size_t panels = 0;
-        for (const Linear* matrix : matrices) panels += matrix->weight.part(part).panels();
+        for (const Linear* matrix : matrices) panels += part_of(pass, *matrix, part).panels();
         return panels;
     };
     pass.deal(kPanelGrain, panels_of, [&](size_t part, size_t begin, size_t end) {
         size_t first = 0;   // of the matrix, among the panels of this part
         size_t column = 0;  // of the matrix in `out`
         for (const Linear* matrix : matrices) {
-            const auto [part_begin, part_end] = matrix->weight.part(part);
+            const auto [part_begin, part_end] = part_of(pass, *matrix, part);
             const size_t last = first + part_end - part_begin;
             for (size_t i = std::max(begin, first); i < std::min(end, last); ++i) {
                 const size_t panel = part_begin + i - first;
@@ -186,9 +192,9 @@ void linear(Pass& pass, size_t rows, const Features& x, std::span<const Linear* 
 }
 
 void linear_residual(Pass& pass, const Features& x, const Linear& matrix, Features& out) {
-    const auto panels_of = [&](size_t part) { return matrix.weight.part(part).panels(); };
+    const auto panels_of = [&](size_t part) { return part_of(pass, matrix, part).panels(); };
     pass.deal(kPanelGrain, panels_of, [&](size_t part, size_t begin, size_t end) {
-        const size_t first = matrix.weight.part(part).begin;
+        const size_t first = part_of(pass, matrix, part).begin;
         for (size_t panel = first + begin; panel < first + end; ++panel)
             multiply(pass, x, matrix, panel, pass.rows(), out.row(0) + panel * kPanelRows,
                      out.stride(), true);
@@ -203,9 +209,9 @@ void gated_silu(Pass& pass, const Features& x, const Linear& gate, const Linear&
     float* gates = scratch.data();
     float* ups = gates + pass.rows() * kTile;
     const size_t panels = gate.weight.panels();
-    const auto tiles_of = [&](size_t part) { return (gate.weight.part(part).panels() + 1) / 2; };
+    const auto tiles_of = [&](size_t part) { return (part_of(pass, gate, part).panels() + 1) / 2; };
     pass.deal(1, tiles_of, [&](size_t part, size_t begin, size_t end) {
-        const size_t first = gate.weight.part(part).begin / 2;
+        const size_t first = part_of(pass, gate, part).begin / 2;
         for (size_t tile = first + begin; tile < first + end; ++tile) {
             for (size_t p = 0; p < 2 && 2 * tile + p < panels; ++p) {
                 multiply(pass, x, gate, 2 * tile + p, pass.rows(), gates + p * kPanelRows, kTile,

@@ -46,7 +46,7 @@ class Model {
     /// Runs on every worker of a team together. Stores the rows' keys and values in `kv` and leaves
     /// the logits of batch.output_rows in the workspace, vocab_size each.
     /// REQUIRES: tokens below vocab_size; the workspace made for this model and at least as many
-    /// rows.
+    /// rows; a team as large as the one that packed the weights.
     virtual void forward(Worker& worker, const ForwardBatch& batch, KvStore& kv,
                          Workspace& workspace) const = 0;
 };
