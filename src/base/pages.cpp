@@ -17,6 +17,10 @@ constexpr size_t kLargePage = size_t{2} << 20;
 /// Addresses only: what is not used of it costs nothing.
 constexpr size_t kChunkBytes = size_t{64} << 20;
 
+std::unexpected<Error> no_memory(size_t bytes) {
+    return fail(Code::OutOfMemory, "no memory for " + std::to_string(bytes) + " bytes");
+}
+
 }  // namespace
 
 Expected<std::shared_ptr<std::byte>> map_pages(size_t bytes) {
@@ -24,8 +28,7 @@ Expected<std::shared_ptr<std::byte>> map_pages(size_t bytes) {
     void* data = room ? mmap(nullptr, *room, PROT_READ | PROT_WRITE,
                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
                       : MAP_FAILED;
-    if (data == MAP_FAILED)
-        return fail(Code::OutOfMemory, "no memory for " + std::to_string(bytes) + " bytes");
+    if (data == MAP_FAILED) return no_memory(bytes);
     const auto at = reinterpret_cast<uintptr_t>(data);
     const size_t before = round_up(at, kLargePage) - at;
     auto* const begin = static_cast<std::byte*>(data) + before;
@@ -43,9 +46,8 @@ bool has_large_pages(const std::string& setting) {
 }
 
 Expected<std::shared_ptr<std::byte>> PageArena::take(size_t bytes) {
-    const auto size = checked_add(bytes, kCacheLineBytes - 1);
-    if (!size) return fail(Code::OutOfMemory, "no memory for " + std::to_string(bytes) + " bytes");
-    const size_t piece = *size / kCacheLineBytes * kCacheLineBytes;
+    if (!checked_add(bytes, kCacheLineBytes)) return no_memory(bytes);
+    const size_t piece = round_up(bytes, kCacheLineBytes);
     if (piece > size_ - used_) {
         const size_t wanted = std::max(piece, kChunkBytes);
         auto chunk = map_pages(wanted);

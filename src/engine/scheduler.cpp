@@ -172,7 +172,7 @@ bool Scheduler::add_slices(Plan& plan) {
     if (lefts.empty()) return false;
     const double work = pace_.prefill_tokens_max(static_cast<uint32_t>(plan.rows.size()));
     if (work == 0) return true;
-    if (slice_.sequence != nullptr || (work < runner_.capabilities().part_tokens_max)) {
+    if (slice_.sequence != nullptr || work < runner_.capabilities().part_tokens_max) {
         add_slices_in_parts(plan, work);
         return true;
     }

@@ -138,7 +138,7 @@ Expected<PackedMatrix> PackedMatrix::allocate(const TensorView& tensor,
 void PackedMatrix::pack(const TensorView& tensor, size_t panel_begin, size_t panel_end) {
     CHECK(panel_end <= panels() && tensor.shape.rows() == rows_);
     for (size_t index = panel_begin; index < panel_end; ++index) {
-        std::byte* panel = parts_[index / part_panels_].get() + index % part_panels_ * panel_bytes_;
+        std::byte* panel = place(index);
         const size_t lanes = std::min(kPanelRows, rows_ - index * kPanelRows);
         if (lanes < kPanelRows) std::memset(panel, 0, panel_bytes_);
         for (size_t lane = 0; lane < lanes; ++lane) {

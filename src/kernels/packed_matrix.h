@@ -77,9 +77,7 @@ class PackedMatrix {
     const PackedFormat& format() const { return format_; }
     size_t panel_bytes() const { return panel_bytes_; }
     size_t bytes() const { return panels() * panel_bytes_; }
-    const std::byte* panel(size_t index) const {
-        return parts_[index / part_panels_].get() + index % part_panels_ * panel_bytes_;
-    }
+    const std::byte* panel(size_t index) const { return place(index); }
 
     /// Panels [begin, end) that stand in stream `index`; an even number, but for the last.
     struct Part {
@@ -97,6 +95,10 @@ class PackedMatrix {
     void unpack_row(size_t row, std::span<float> out) const;
 
  private:
+    std::byte* place(size_t panel) const {
+        return parts_[panel / part_panels_].get() + panel % part_panels_ * panel_bytes_;
+    }
+
     PackedFormat format_;
     size_t rows_ = 0, columns_ = 0, panel_bytes_ = 0, part_panels_ = 0;
     std::vector<std::shared_ptr<std::byte>> parts_;

@@ -75,9 +75,9 @@ class Llama:
         for i in range(self.layers):
             times = lambda x, name: self.product(x, f"blk.{i}.{name}.weight")
             h = self.norm(x, f"blk.{i}.attn_norm.weight")
-            q = self.rotate((times(h, "attn_q")).reshape(n, self.heads, self.head_dim), positions)
-            k = self.rotate((times(h, "attn_k")).reshape(n, self.kv_heads, self.head_dim), positions)
-            v = (times(h, "attn_v")).reshape(n, self.kv_heads, self.head_dim)
+            q = self.rotate(times(h, "attn_q").reshape(n, self.heads, self.head_dim), positions)
+            k = self.rotate(times(h, "attn_k").reshape(n, self.kv_heads, self.head_dim), positions)
+            v = times(h, "attn_v").reshape(n, self.kv_heads, self.head_dim)
             if self.rounded:
                 k, v = k.astype(np.float16).astype(np.float32), v.astype(np.float16).astype(np.float32)
             group = self.heads // self.kv_heads

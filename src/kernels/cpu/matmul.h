@@ -118,7 +118,7 @@ void finish_rows(const PackedMatrix& matrix, const std::byte* panel, const Quant
 /// waited for. Where a register holds a line, one row is multiplied so fast that this way, which
 /// has room for few lines under way, is the slower one; the second cache has more.
 template <class V, int N>
-void ask_for(const std::byte* line) {
+void ask_ahead(const std::byte* line) {
     if constexpr (V::kLineAtOnce && N < 4)
         __builtin_prefetch(line + 1024, 0, 2);
     else
@@ -147,7 +147,7 @@ void multiply_rows(const PackedMatrix& matrix, const std::byte* panel, const Qua
     const std::byte* block = panel;
     for (size_t b = 0; b < blocks; ++b, block += block_bytes) {
         if constexpr (Fresh)
-            for (size_t line = 0; line < block_bytes; line += 64) ask_for<V, N>(block + line);
+            for (size_t line = 0; line < block_bytes; line += 64) ask_ahead<V, N>(block + line);
         const auto* w = reinterpret_cast<const uint8_t*>(block);
         const std::byte* scale_at = block + code_bytes;
         if constexpr (S.has_min) {

@@ -85,8 +85,6 @@ class NativeRunner final : public Runner {
         const auto begin = std::chrono::steady_clock::now();
         const Parts layers = batch.spans.back().parts;
         const ForwardBatch forward{tokens_, rows_of_, output_rows_, {layers.begin, layers.end}};
-        for (size_t i = 0; i < outputs_.size(); ++i)
-            outputs_[i].logits = {workspace_.logits.row(i), capabilities_.vocabulary};
         team_->run([&](Worker& worker) {
             model_->forward(worker, forward, kv_, workspace_);
             worker.barrier();
@@ -134,7 +132,10 @@ class NativeRunner final : public Runner {
             rows_of_.push_back({first_row, count, position, sequences_.blocks(span.seq)});
             for (uint32_t i = count - span.outputs; i < count; ++i) {
                 output_rows_.push_back(first_row + i);
-                outputs_.push_back({.seq = span.seq, .position = position + i, .logits = {}});
+                outputs_.push_back(
+                    {.seq = span.seq,
+                     .position = position + i,
+                     .logits = {workspace_.logits.row(outputs_.size()), capabilities_.vocabulary}});
             }
         }
     }
